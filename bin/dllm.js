@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+import { ensureBuilt } from "../scripts/setup.js";
+
+ensureBuilt();
+await import("../dist/cli.js");

@@ -1,0 +1,92 @@
+/**
+ * @file The parameters of each stage kind, as the planner writes them into a stage's `params`
+ * and as the stage's implementation reads them. Everything here is part of the fingerprint:
+ * no absolute path, host or clock. Where files are on this machine is in `locations`.
+ */
+import type {
+  EvalSettings,
+  ExportSettings,
+  MaskSettings,
+  ModelFamily,
+  SamplerSettings,
+  TrainSettings,
+} from "../recipe/schema.js";
+import type { JsonObject } from "../base/json.js";
+
+/** One file of a pinned source: its identity is its content. */
+export interface PinnedFile {
+  /** Relative to the source's location, `/`-separated. */
+  path: string;
+  bytes: number;
+  /** sha256 hex. */
+  sha256: string;
+}
+
+/** One dataset of a mix (`name[train:100]`), with the files that it consists of. */
+export interface SourceParams {
+  /** As written in the recipe; also the key into the job's `locations`. */
+  name: string;
+  /** What stood in brackets after the name: row limits per split, text column, … */
+  options: Readonly<Record<string, string | number>>;
+  files: readonly PinnedFile[];
+}
+
+/** `prepare` with a tokenizer: brings one or trains a byte-level BPE. Output: tokenizer directory. */
+export interface PrepareTokenizerParams {
+  task: "tokenizer";
+  tokenizer:
+    | { source: "files"; name: string; files: readonly PinnedFile[] }
+    | { source: "train"; vocab_size: number; text: readonly SourceParams[] };
+  /** Jinja text; null takes the tokenizer's own, or else the reference's default template. */
+  chat_template: string | null;
+}
+
+/** `prepare` for pretraining: text to chunks of `max_length` (input `tokenizer`). */
+export interface PrepareTextParams {
+  task: "text";
+  sources: readonly SourceParams[];
+  text_field: string;
+  max_length: number;
+  insert_eos: boolean;
+  drop_tail: boolean;
+  /** Share of the rows split off as `test` where a source has no test split; 0 for none. */
+  test_fraction: number;
+  seed: number;
+}
+
+/** `prepare` for SFT: `messages` rows to ids and prompt lengths (input `tokenizer`). */
+export interface PrepareChatParams {
+  task: "chat";
+  sources: readonly SourceParams[];
+  max_length: number;
+  truncation: "right" | "filter";
+  mask_prompt_loss: boolean;
+  test_fraction: number;
+  seed: number;
+}
+
+export type PrepareParams = PrepareTokenizerParams | PrepareTextParams | PrepareChatParams;
+
+/** `pretrain` and `sft` (inputs `data`, `tokenizer`, and `model` unless from scratch). */
+export interface TrainParams {
+  /** `scratch` initialises from `seed`; `input` continues the weights of the input `model`. */
+  model: { source: "scratch"; family: ModelFamily; config: JsonObject } | { source: "input" };
+  mask: MaskSettings;
+  train: TrainSettings;
+  seed: number;
+}
+
+/** `eval` (inputs `model`, `data`). */
+export interface EvalParams {
+  eval: EvalSettings;
+  sampler: SamplerSettings;
+  mask: MaskSettings;
+  seed: number;
+}
+
+/** `export` (inputs `model`, and one `eval…` input per evaluation to quote in the model card). */
+export interface ExportParams {
+  export: ExportSettings;
+  /** The resolved recipe, for the model card. */
+  recipe: JsonObject;
+}
