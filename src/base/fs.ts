@@ -1,0 +1,30 @@
+/**
+ * @file The one door to writing: no other module imports the writing functions of `node:fs`
+ * (a test checks). What is published is published by a rename; see manifest.ts and files.ts.
+ */
+export {
+  appendLine,
+  ioError,
+  linkAtomic,
+  makeDirectory,
+  readJson,
+  removePath,
+  renamePath,
+  sha256,
+  sha256File,
+  temporaryPath,
+  writeFile,
+  writeFileAtomic,
+  writeJson,
+  type FileData,
+} from "./files.js";
+export {
+  MANIFEST_FILE,
+  publishDirectory,
+  readManifest,
+  verifyDirectory,
+  verifyDirectorySync,
+  type Manifest,
+  type ManifestEntry,
+  type VerifyOptions,
+} from "./manifest.js";
