@@ -65,7 +65,15 @@ export interface PrepareChatParams {
   seed: number;
 }
 
-export type PrepareParams = PrepareTokenizerParams | PrepareTextParams | PrepareChatParams;
+/** `prepare` with a model that exists: checks and copies its files. Output: model directory. */
+export interface PrepareModelParams {
+  task: "model";
+  name: string;
+  files: readonly PinnedFile[];
+}
+
+export type PrepareParams =
+  PrepareTokenizerParams | PrepareTextParams | PrepareChatParams | PrepareModelParams;
 
 /** `pretrain` and `sft` (inputs `data`, `tokenizer`, and `model` unless from scratch). */
 export interface TrainParams {

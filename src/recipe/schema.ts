@@ -1,61 +1,385 @@
-/** @file Recipe keys, types and defaults: their only home. */
+/**
+ * @file Recipe keys, types and defaults: their only home. Names and defaults are those of
+ * ZHZisZZ/dllm@ca17675 (dllm/utils/configs.py, dllm/core/trainers/mdlm.py,
+ * dllm/core/samplers/mdlm.py, examples/bert) unless a line says DIFFERS.
+ */
+import {
+  choice,
+  flag,
+  integer,
+  list,
+  map,
+  number,
+  optional,
+  section,
+  text,
+  withDefault,
+  type Resolved,
+} from "./fields.js";
 
-export type ModelFamily = "modernbert";
-export type AlphaScheduleName = "linear" | "cosine";
+/** Letters, digits, dot, underscore, hyphen; the name becomes a directory under runs/. */
+const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
 
-export interface MaskSettings {
-  schedule: AlphaScheduleName;
-  time_epsilon: number;
-  loss_weight_type: "scheduler" | "uniform";
-  loss_norm_type: "token" | "sequence" | "batch";
-}
+const datasetArgs = (what: string) =>
+  text(
+    `${what}: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`; a name is a file or ` +
+      "directory relative to the recipe, or `npm:<package>/<path>`.",
+  );
 
-export interface TrainSettings {
-  learning_rate: number;
-  lr_scheduler_type: "cosine" | "linear" | "constant";
-  warmup_ratio: number;
-  /** 0 means: use warmup_ratio. */
-  warmup_steps: number;
-  num_train_epochs: number;
-  /** -1 means: num_train_epochs decides. */
-  max_steps: number;
-  per_device_train_batch_size: number;
-  per_device_eval_batch_size: number;
-  gradient_accumulation_steps: number;
-  weight_decay: number;
-  adam_beta1: number;
-  adam_beta2: number;
-  adam_epsilon: number;
-  max_grad_norm: number;
-  group_by_length: boolean;
-  /** Steps, or a fraction of all steps when below 1. */
-  logging_steps: number;
-  eval_steps: number;
-  eval_strategy: "no" | "steps";
-  save_steps: number;
-  save_total_limit: number;
-}
+/** ModernBERT's config.json keys; the defaults are those of ModernBERT-base. */
+const modernBertConfig = {
+  hidden_size: withDefault(768, integer("Width of the hidden states.", { minimum: 2 })),
+  num_hidden_layers: withDefault(22, integer("Number of layers.", { minimum: 1 })),
+  num_attention_heads: withDefault(
+    12,
+    integer("Attention heads; hidden_size must be an even multiple of it.", { minimum: 1 }),
+  ),
+  intermediate_size: withDefault(1152, integer("Width of the GeGLU layer.", { minimum: 1 })),
+  max_position_embeddings: withDefault(
+    8192,
+    integer("Longest sequence the model is meant for, in tokens.", { minimum: 1 }),
+  ),
+  global_attn_every_n_layers: withDefault(
+    3,
+    integer("Every n-th layer (from the first) attends globally, the others locally.", {
+      minimum: 1,
+    }),
+  ),
+  local_attention: withDefault(
+    128,
+    integer("Window of the local layers: half of it to either side, in tokens.", { minimum: 2 }),
+  ),
+  global_rope_theta: withDefault(
+    160_000,
+    number("Base of the rotary angles in global layers.", { exclusiveMinimum: 0 }),
+  ),
+  local_rope_theta: withDefault(
+    10_000,
+    number("Base of the rotary angles in local layers.", { exclusiveMinimum: 0 }),
+  ),
+  norm_eps: withDefault(
+    1e-5,
+    number("Added to the variance in layer normalisation.", { exclusiveMinimum: 0 }),
+  ),
+  initializer_range: withDefault(
+    0.02,
+    number("Standard deviation of the initial weights.", { exclusiveMinimum: 0 }),
+  ),
+  initializer_cutoff_factor: withDefault(
+    2,
+    number("Initial weights are cut off at this many standard deviations.", {
+      exclusiveMinimum: 0,
+    }),
+  ),
+  vocab_size: optional(
+    integer("Rows of the embedding table, at least the tokenizer's size; by default equal to it.", {
+      minimum: 1,
+    }),
+  ),
+};
 
-export interface SamplerSettings {
-  max_new_tokens: number;
-  block_size: number;
-  steps: number;
-  temperature: number;
-  remasking: "low_confidence" | "random";
-  stochastic_transfer: boolean;
-  cfg_scale: number;
-}
+const modelFields = {
+  name_or_path: optional(
+    text("Start from this model: a directory in Hugging Face layout, relative to the recipe."),
+  ),
+  family: withDefault(
+    "modernbert",
+    choice("Architecture of a model from scratch.", ["modernbert"]),
+  ),
+  config: optional(
+    map("Start from scratch with this config (Hugging Face config.json keys).", modernBertConfig),
+  ),
+};
 
-export interface EvalSettings {
-  /** `heldout_likelihood`: nll and ppl of the test split; `exact_match`: generated answers per skill. */
-  tasks: readonly ("heldout_likelihood" | "exact_match")[];
-  /** Most rows of the test split per task; -1 for all. */
-  limit: number;
-  batch_size: number;
-  /** Noised copies per row in heldout_likelihood. */
-  mc_num: number;
-}
+const tokenizerFields = {
+  name_or_path: optional(
+    text(
+      "Directory with tokenizer.json, relative to the recipe; by default that of model.name_or_path.",
+    ),
+  ),
+  train: optional(
+    map("Train a byte-level BPE tokenizer.", {
+      vocab_size: integer("Number of tokens, special tokens included.", {
+        minimum: 300,
+        maximum: 1_000_000,
+      }),
+      dataset_args: datasetArgs("What to train it on, text or chat rows"),
+    }),
+  ),
+  chat_template: optional(
+    text(
+      "Jinja chat template; by default the tokenizer's own, or else [Question]/[Answer] markers.",
+    ),
+  ),
+};
 
-export interface ExportSettings {
-  formats: readonly ("safetensors" | "onnx")[];
-}
+const maskFields = {
+  schedule: withDefault(
+    "linear",
+    choice("Alpha schedule: probability that a token is unmasked at time t.", ["linear", "cosine"]),
+  ),
+  time_epsilon: withDefault(
+    1e-3,
+    number("Timesteps are drawn from [time_epsilon, 1).", {
+      exclusiveMinimum: 0,
+      exclusiveMaximum: 1,
+    }),
+  ),
+  loss_weight_type: withDefault(
+    "scheduler",
+    choice("Weight of a masked token's loss: by the alpha schedule, or 1.", [
+      "scheduler",
+      "uniform",
+    ]),
+  ),
+  loss_norm_type: withDefault(
+    "token",
+    choice("The loss is averaged over maskable tokens, per sequence, or per batch row.", [
+      "token",
+      "sequence",
+      "batch",
+    ]),
+  ),
+};
+
+const hardwareFields = {
+  device: withDefault("cpu", choice("Where tensors are computed.", ["cpu"])),
+  threads: withDefault(
+    0,
+    integer("CPU threads of a stage; 0 takes all cores.", { minimum: 0, maximum: 1024 }),
+  ),
+  strategy: withDefault(
+    "single",
+    choice("How a training is spread over devices; it never changes what is computed.", [
+      "single",
+      "ddp",
+      "zero1",
+      "zero2",
+      "zero3",
+      "fsdp",
+    ]),
+  ),
+  // DIFFERS: the reference loads weights in bfloat16; the CPU engine computes in float32.
+  precision: withDefault("float32", choice("Number format of weights and tensors.", ["float32"])),
+};
+
+const stepsOrFraction = (what: string) =>
+  number(`${what} every so many steps; below 1, a fraction of all steps.`, { exclusiveMinimum: 0 });
+
+const trainFields = {
+  learning_rate: withDefault(1e-4, number("Peak learning rate.", { exclusiveMinimum: 0 })),
+  lr_scheduler_type: withDefault(
+    "cosine",
+    choice("Shape of the learning rate after the warm-up.", ["cosine", "linear", "constant"]),
+  ),
+  warmup_ratio: withDefault(
+    0.1,
+    number("Share of all steps in which the learning rate rises from 0.", {
+      minimum: 0,
+      maximum: 1,
+    }),
+  ),
+  warmup_steps: withDefault(
+    0,
+    integer("Warm-up in steps; 0 leaves it to warmup_ratio.", { minimum: 0 }),
+  ),
+  num_train_epochs: withDefault(20, number("Passes over the data.", { exclusiveMinimum: 0 })),
+  max_steps: withDefault(
+    -1,
+    integer("Optimizer steps; -1 leaves it to num_train_epochs.", { minimum: -1 }),
+  ),
+  per_device_train_batch_size: withDefault(16, integer("Rows of a micro-batch.", { minimum: 1 })),
+  per_device_eval_batch_size: withDefault(
+    16,
+    integer("Rows of a batch in evaluations during the training.", { minimum: 1 }),
+  ),
+  gradient_accumulation_steps: withDefault(
+    1,
+    integer("Micro-batches per optimizer step.", { minimum: 1 }),
+  ),
+  weight_decay: withDefault(
+    0,
+    number("AdamW's weight decay (not on biases and norms).", { minimum: 0 }),
+  ),
+  adam_beta1: withDefault(
+    0.9,
+    number("AdamW's decay of the first moment.", { minimum: 0, exclusiveMaximum: 1 }),
+  ),
+  adam_beta2: withDefault(
+    0.999,
+    number("AdamW's decay of the second moment.", { minimum: 0, exclusiveMaximum: 1 }),
+  ),
+  adam_epsilon: withDefault(1e-8, number("Added to AdamW's denominator.", { exclusiveMinimum: 0 })),
+  max_grad_norm: withDefault(
+    1,
+    number("The gradient is scaled down to this global L2 norm.", { exclusiveMinimum: 0 }),
+  ),
+  logging_steps: withDefault(10, stepsOrFraction("Log the loss")),
+  eval_strategy: withDefault(
+    "steps",
+    choice("Whether the test split is evaluated during the training.", ["no", "steps"]),
+  ),
+  eval_steps: withDefault(0.1, stepsOrFraction("Evaluate")),
+  save_steps: withDefault(0.1, stepsOrFraction("Write a checkpoint to resume from")),
+  // DIFFERS: the reference keeps all; a finished model is an artifact, older checkpoints are not.
+  save_total_limit: withDefault(
+    2,
+    integer("Checkpoints to keep, the newest first.", { minimum: 2 }),
+  ),
+};
+
+const groupByLength = (value: boolean) => ({
+  group_by_length: withDefault(value, flag("Put rows of similar length into one batch.")),
+});
+
+const testFraction = withDefault(
+  0.05,
+  number("Share of the rows split off as the test split where a dataset brings none.", {
+    minimum: 0,
+    exclusiveMaximum: 1,
+  }),
+);
+
+const pretrainFields = {
+  dataset_args: datasetArgs("Text to pretrain on"),
+  // DIFFERS: the reference's default is "Text", after its default dataset.
+  text_field: withDefault("text", text("Key of the text in JSONL rows.")),
+  insert_eos: withDefault(true, flag("End each text with the end-of-sequence token.")),
+  drop_tail: withDefault(true, flag("Drop the tokens after the last full chunk.")),
+  max_length: withDefault(128, integer("Tokens per chunk.", { minimum: 1 })),
+  test_fraction: testFraction,
+  ...trainFields,
+  ...groupByLength(false),
+};
+
+const sftFields = {
+  dataset_args: datasetArgs("Conversations (rows with `messages`) to fine-tune on"),
+  max_length: withDefault(512, integer("Longest row, in tokens.", { minimum: 1 })),
+  truncation: withDefault(
+    "right",
+    choice("Rows that are too long are cut at the right, or filtered out.", ["right", "filter"]),
+  ),
+  mask_prompt_loss: withDefault(
+    true,
+    flag("Train the last message only; all before it is context."),
+  ),
+  test_fraction: testFraction,
+  ...trainFields,
+  ...groupByLength(true),
+};
+
+const samplerFields = {
+  max_new_tokens: withDefault(128, integer("Tokens to generate.", { minimum: 1 })),
+  block_size: withDefault(
+    128,
+    integer("Tokens unmasked together, block by block.", { minimum: 1 }),
+  ),
+  steps: withDefault(
+    128,
+    integer("Denoising steps over all blocks; at least one per block.", { minimum: 1 }),
+  ),
+  temperature: withDefault(
+    0,
+    number("Gumbel noise on the logits; 0 takes the most probable token.", { minimum: 0 }),
+  ),
+  remasking: withDefault(
+    "low_confidence",
+    choice("Which tokens stay masked after a step.", ["low_confidence", "random"]),
+  ),
+  stochastic_transfer: withDefault(
+    false,
+    flag("Draw the number of tokens revealed in a step instead of rounding it."),
+  ),
+  cfg_scale: withDefault(
+    0,
+    number("Strength of classifier-free guidance; 0 is off.", { minimum: 0 }),
+  ),
+};
+
+const evalTaskFields = {
+  tasks: withDefault(
+    ["heldout_likelihood"] as readonly ("heldout_likelihood" | "exact_match")[],
+    list(
+      "heldout_likelihood: nll and perplexity of the test split; exact_match: generated answers.",
+      choice("A task.", ["heldout_likelihood", "exact_match"]),
+    ),
+  ),
+  limit: withDefault(
+    -1,
+    integer("Most rows of the test split per task; -1 takes all.", { minimum: -1 }),
+  ),
+  batch_size: withDefault(32, integer("Rows of a batch.", { minimum: 1 })),
+  mc_num: withDefault(
+    32,
+    integer("Noised copies of each row in heldout_likelihood.", { minimum: 1 }),
+  ),
+};
+
+const trainingStage = choice("A training stage.", ["pretrain", "sft"]);
+
+const evalFields = {
+  from: optional(
+    list("Training stages whose models are evaluated; by default the last one.", trainingStage),
+  ),
+  ...evalTaskFields,
+  sampler: section("How answers are generated.", samplerFields),
+};
+
+const exportFields = {
+  formats: withDefault(
+    ["safetensors", "onnx"] as readonly ("safetensors" | "onnx")[],
+    list("Files to write beside the tokenizer and the model card.", {
+      ...choice("A format.", ["safetensors", "onnx"]),
+    }),
+  ),
+};
+
+/** All keys of a recipe. */
+export const recipeFields = {
+  name: text("Name of the run: its files go to runs/<name>/.", {
+    pattern: NAME_PATTERN,
+    patternHint: "letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+  }),
+  description: optional(text("What this recipe is for, in a line.")),
+  seed: withDefault(
+    42,
+    integer("Seed of everything random.", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  ),
+  model: map("The model: from scratch (config) or an existing one (name_or_path).", modelFields),
+  tokenizer: optional(map("The tokenizer: an existing one or one to train.", tokenizerFields)),
+  mask: section("The masked-diffusion objective.", maskFields),
+  hardware: section("How to run; never what is computed.", hardwareFields),
+  pretrain: optional(map("Pretrain on plain text.", pretrainFields)),
+  sft: optional(map("Fine-tune on conversations.", sftFields)),
+  eval: optional(map("Evaluate trained models on the test split.", evalFields)),
+  export: optional(map("Write the final model in Hugging Face layout and as ONNX.", exportFields)),
+};
+
+export type Recipe = Resolved<typeof recipeFields>;
+
+export type ModelFamily = Recipe["model"]["family"];
+export type ModelConfig = Resolved<typeof modernBertConfig>;
+export type MaskSettings = Resolved<typeof maskFields>;
+export type AlphaScheduleName = MaskSettings["schedule"];
+export type HardwareSettings = Resolved<typeof hardwareFields>;
+export type PretrainSettings = Resolved<typeof pretrainFields>;
+export type SftSettings = Resolved<typeof sftFields>;
+/** How a model is trained: the part that `pretrain` and `sft` have in common. */
+export type TrainSettings = Resolved<typeof trainFields> & { readonly group_by_length: boolean };
+export type SamplerSettings = Resolved<typeof samplerFields>;
+/** `limit`: -1 for all rows. */
+export type EvalSettings = Resolved<typeof evalTaskFields>;
+export type ExportSettings = Resolved<typeof exportFields>;
+export type TrainingStageName = "pretrain" | "sft";
+
+const keysOf = <F extends object>(fields: F) => Object.keys(fields) as (keyof F)[];
+
+/** The keys of TrainSettings and EvalSettings, to pick them out of a section. */
+export const trainKeys: readonly (keyof TrainSettings)[] = [
+  ...keysOf(trainFields),
+  "group_by_length",
+];
+export const evalKeys: readonly (keyof EvalSettings)[] = keysOf(evalTaskFields);
+
+/** The sampler's defaults, for commands that sample without a recipe. */
+export { samplerFields };

@@ -1,0 +1,70 @@
+/**
+ * @file What a command is: `cli.ts` declares names and options and imports a command's module
+ * only when it is called, so that help, version and validation stay light.
+ */
+import type { ExitCode } from "../base/errors.js";
+
+/** The outside world as a command sees it. Data goes to `out`, messages to `err`. */
+export interface CommandIo {
+  /** Writes a line to stdout. */
+  out(line: string): void;
+  /** Writes a line to stderr. */
+  err(line: string): void;
+  /** Writes text to stdout as it is, without a newline: for live displays. */
+  write(text: string): void;
+  readonly input: NodeJS.ReadStream;
+  /** Whether stdout is a terminal. */
+  readonly isTty: boolean;
+  /** Width of the terminal, 80 where there is none. */
+  readonly columns: number;
+}
+
+/** A command's implementation: the module of command X exports `run` of this type. */
+export type CommandRun<Args extends readonly unknown[], Options> = (
+  args: Args,
+  options: Options,
+  io: CommandIo,
+) => Promise<ExitCode>;
+
+export interface RecipeOptions {
+  /** `key.path=value` overrides, in order. */
+  set: string[];
+}
+export interface RunsOptions {
+  /** Directory of all runs. */
+  runs: string;
+}
+export interface JsonOptions {
+  json: boolean;
+}
+/** Overrides of the sampler's defaults; absent means the default of the schema. */
+export interface SamplerOptions {
+  seed: number;
+  maxNewTokens?: number;
+  blockSize?: number;
+  steps?: number;
+  temperature?: number;
+  remasking?: "low_confidence" | "random";
+}
+
+export type ValidateCommand = CommandRun<readonly [recipe: string], RecipeOptions & JsonOptions>;
+export type PlanCommand = CommandRun<
+  readonly [recipe: string],
+  RecipeOptions & RunsOptions & JsonOptions
+>;
+export type RunCommand = CommandRun<
+  readonly [recipe: string],
+  RecipeOptions & RunsOptions & JsonOptions
+>;
+/** Without a run: all runs. A run is a name under `runs`, or a directory. */
+export type StatusCommand = CommandRun<readonly [run?: string], RunsOptions & JsonOptions>;
+export type ResultsCommand = CommandRun<readonly [run: string], RunsOptions & JsonOptions>;
+/** A run, or the directory of all runs. */
+export type ReportCommand = CommandRun<readonly [run: string], RunsOptions>;
+/** A model directory, or a run (then its final model). */
+export type SampleCommand = CommandRun<
+  readonly [model: string],
+  SamplerOptions & RunsOptions & JsonOptions & { prompt: string[] }
+>;
+export type ChatCommand = CommandRun<readonly [model: string], SamplerOptions & RunsOptions>;
+export type SchemaCommand = CommandRun<readonly [], { write: boolean }>;
