@@ -1,0 +1,126 @@
+/**
+ * @file A lock that the kernel releases when its holder dies, however it dies. Node has no
+ * flock(2), so flock(1) takes it on a descriptor that it inherits from us: the lock belongs to
+ * the open file, stays with this process, and is not inherited by its other children.
+ * Without flock(1), or where the file system refuses it, owner-file.ts is the fallback.
+ */
+import { spawn } from "node:child_process";
+import { constants } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
+import { DllmError, ExitCode } from "./errors.js";
+import { ioError, readJson, writeJson } from "./files.js";
+import { takeOwnerFile } from "./owner-file.js";
+import { processState, thisProcess, type ProcessIdentity } from "./process-identity.js";
+
+/** Who holds a lock, as written beside it in `<lock>.json`; information only. */
+export interface LockHolder extends ProcessIdentity {
+  command: string;
+  /** UTC, RFC 3339. */
+  since: string;
+}
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+export interface LockOptions {
+  /** What the lock protects, for the message: `runs/quickstart`. */
+  what: string;
+  /** Waits for the holder instead of refusing; called once when there is one. */
+  onWait?: (holder: LockHolder | undefined) => void;
+  /** Ends the waiting. */
+  signal?: AbortSignal;
+}
+
+/** Returns who was last noted as the holder, if that process still runs (or cannot be asked). */
+export function lockHolder(path: string): LockHolder | undefined {
+  try {
+    const holder = readJson(`${path}.json`) as LockHolder;
+    return processState(holder) === "dead" ? undefined : holder;
+  } catch {
+    return undefined;
+  }
+}
+
+/** One line about a holder: `pid 12 on host since … (command)`. */
+export function describeHolder(holder: LockHolder | undefined): string {
+  if (!holder) return "an unknown process";
+  return `process ${holder.pid} on ${holder.host} since ${holder.since} (${holder.command})`;
+}
+
+/**
+ * Takes a lock for the rest of this process's life, or until release().
+ * @throws DllmError 75 naming the holder when it is taken (without onWait) or waiting was ended
+ */
+export async function acquireLock(path: string, options: LockOptions): Promise<Lock> {
+  let lock = await tryLock(path, { wait: false });
+  if (lock === "busy" && options.onWait) {
+    options.onWait(lockHolder(path));
+    lock = await tryLock(path, {
+      wait: true,
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+  }
+  if (lock === "busy") {
+    throw new DllmError(`${options.what} is in use by ${describeHolder(lockHolder(path))}`, {
+      exitCode: ExitCode.temporary,
+      details: ["wait until it ends, or stop it, and run the command again"],
+    });
+  }
+  const holder: LockHolder = {
+    ...thisProcess(),
+    command: ["dllm", ...process.argv.slice(2)].join(" "),
+    since: new Date().toISOString(),
+  };
+  await writeJson(`${path}.json`, holder);
+  return lock;
+}
+
+interface Attempt {
+  wait: boolean;
+  signal?: AbortSignal;
+}
+
+async function tryLock(path: string, attempt: Attempt): Promise<Lock | "busy"> {
+  let handle: FileHandle;
+  try {
+    // Never through a symbolic link: the name is ours.
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    handle = await open(path, flags, 0o600);
+  } catch (error) {
+    throw ioError("create the lock file", path, error);
+  }
+  const answer = await runFlock(handle.fd, attempt);
+  if (answer === "held") return { release: () => handle.close() };
+  await handle.close();
+  return answer === "busy" ? "busy" : takeOwnerFile(`${path}.owner`, attempt);
+}
+
+const BUSY = 75;
+
+function runFlock(
+  descriptor: number,
+  { wait, signal }: Attempt,
+): Promise<"held" | "busy" | "unsupported"> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) {
+      resolve("busy");
+      return;
+    }
+    const flags = wait ? ["-x"] : ["-x", "-n", "-E", String(BUSY)];
+    const child = spawn("flock", [...flags, "3"], {
+      stdio: ["ignore", "ignore", "ignore", descriptor],
+    });
+    const abort = () => child.kill("SIGKILL");
+    signal?.addEventListener("abort", abort);
+    const settle = (answer: "held" | "busy" | "unsupported") => {
+      signal?.removeEventListener("abort", abort);
+      resolve(answer);
+    };
+    child.once("error", () => settle("unsupported"));
+    child.once("exit", (code) => {
+      if (code === 0) settle("held");
+      else settle(code === BUSY || signal?.aborted ? "busy" : "unsupported");
+    });
+  });
+}
