@@ -9,6 +9,7 @@ import type { FileHandle } from "node:fs/promises";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { DllmError, errorCode, ExitCode } from "../base/errors.js";
+import { writeFile } from "../base/fs.js";
 
 /**
  * Bytes per element. The order is that of the Rust enum `Dtype` (by alignment), which decides
@@ -67,7 +68,7 @@ export interface SafetensorsFile {
 
 // The limit of the reference implementation.
 const MAX_HEADER_BYTES = 100_000_000;
-// One positioned read; Linux transfers at most 2 GiB - 4 KiB at a time.
+// One positioned read or write; Linux transfers at most 2 GiB - 4 KiB at a time.
 const READ_BYTES = 1 << 30;
 // A header is an object of objects with an array or a map of strings in them.
 const MAX_DEPTH = 8;
@@ -442,34 +443,38 @@ export function toFloat32({ dtype, data }: SafetensorsTensor): Float32Array {
   }
 }
 
-/** A tensor to write. `data` is any view of its little-endian bytes. */
-export interface TensorToWrite {
+/** A tensor to write. */
+export interface TensorToWrite<Data = ArrayBufferView> {
   name: string;
   shape: readonly number[];
   /** Default F32, the dtype of a Float32Array. */
   dtype?: SafetensorsDtype;
-  data: ArrayBufferView;
+  /** Any view of its little-endian bytes, or what makes one when its turn has come. */
+  data: Data;
 }
+type LazyTensor = TensorToWrite<ArrayBufferView | (() => Promise<ArrayBufferView>)>;
 
 /** What `transformers` writes and requires. */
 const defaultMetadata = { format: "pt" };
 
+/** How many bytes a tensor takes in a file. */
+function tensorBytes(shape: readonly number[], dtype: SafetensorsDtype): number {
+  return shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
+}
+
 /**
- * Yields the bytes of a safetensors file: the header, then each tensor's own bytes (views, no
- * copies). Tensors come by dtype, then by name, whatever their order here.
- * @throws TypeError for a repeated name or data that disagrees with shape and dtype (a bug).
+ * Returns the first bytes of a file (length and header) and the order of its tensors: by dtype,
+ * then by name.
+ * @throws TypeError for a repeated name (a bug)
  */
-export function* safetensorsChunks(
-  tensors: readonly TensorToWrite[],
-  metadata: Readonly<Record<string, string>> = defaultMetadata,
-): Generator<Uint8Array> {
-  const ordered = tensors
-    .map(({ name, shape, dtype = "F32", data }) => ({ name, shape, dtype, data }))
-    .sort(
-      (a, b) =>
-        dtypeOrder.indexOf(b.dtype) - dtypeOrder.indexOf(a.dtype) ||
-        Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
-    );
+function layOut<T extends LazyTensor>(
+  tensors: readonly T[],
+  metadata: Readonly<Record<string, string>>,
+): { prefix: Buffer; ordered: T[] } {
+  const rank = ({ dtype = "F32" }: T) => dtypeOrder.indexOf(dtype);
+  const ordered = [...tensors].sort(
+    (a, b) => rank(b) - rank(a) || Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
+  );
   const fields: string[] = [];
   if (Object.keys(metadata).length > 0) {
     const sorted = Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -477,17 +482,10 @@ export function* safetensorsChunks(
   }
   let position = 0;
   const names = new Set(["__metadata__"]);
-  for (const { name, shape, dtype, data } of ordered) {
+  for (const { name, shape, dtype = "F32" } of ordered) {
     if (names.has(name)) throw new TypeError(`safetensors: tensor name ${quote(name)} is taken`);
     names.add(name);
-    const expected = shape.reduce((product, size) => product * size, dtypeBytes[dtype]);
-    if (data.byteLength !== expected) {
-      throw new TypeError(
-        `safetensors: tensor ${quote(name)} has ${data.byteLength} bytes, ` +
-          `expected ${expected} for ${dtype} [${shape.join(", ")}]`,
-      );
-    }
-    const end = position + expected;
+    const end = position + tensorBytes(shape, dtype);
     const entry = JSON.stringify({ dtype, shape, data_offsets: [position, end] });
     fields.push(`${JSON.stringify(name)}:${entry}`);
     position = end;
@@ -497,42 +495,61 @@ export function* safetensorsChunks(
   const prefix = Buffer.alloc(8 + header.byteLength + padding, " ");
   prefix.writeBigUInt64LE(BigInt(header.byteLength + padding));
   header.copy(prefix, 8);
-  yield prefix;
-  for (const { data } of ordered) {
-    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  }
+  return { prefix, ordered };
 }
 
-/** Returns a whole safetensors file in memory. */
-export function safetensorsBytes(
-  tensors: readonly TensorToWrite[],
-  metadata?: Readonly<Record<string, string>>,
-): Buffer {
-  return Buffer.concat([...safetensorsChunks(tensors, metadata)]);
+/** Views of a tensor's bytes, small enough for one write each; none for an empty tensor. */
+function piecesOf({ name, shape, dtype = "F32" }: LazyTensor, data: ArrayBufferView): Uint8Array[] {
+  const expected = tensorBytes(shape, dtype);
+  if (data.byteLength !== expected) {
+    throw new TypeError(
+      `safetensors: tensor ${quote(name)} has ${data.byteLength} bytes, ` +
+        `expected ${expected} for ${dtype} [${shape.join(", ")}]`,
+    );
+  }
+  const pieces: Uint8Array[] = [];
+  for (let start = 0; start < expected; start += READ_BYTES) {
+    const length = Math.min(READ_BYTES, expected - start);
+    pieces.push(new Uint8Array(data.buffer, data.byteOffset + start, length));
+  }
+  return pieces;
+}
+
+async function* safetensorsPieces(
+  tensors: readonly LazyTensor[],
+  metadata: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array> {
+  const { prefix, ordered } = layOut(tensors, metadata);
+  yield prefix;
+  for (const tensor of ordered) {
+    const { data } = tensor;
+    yield* piecesOf(tensor, typeof data === "function" ? await data() : data);
+  }
 }
 
 /**
- * Writes a safetensors file without copying a tensor. Not atomic by itself: `path` lies in a
- * private directory that is published as a whole (base/fs `publishDirectory`).
+ * Returns a whole safetensors file in memory; tensors come by dtype, then by name.
+ * @throws TypeError for a repeated name or data that disagrees with shape and dtype (a bug)
+ */
+export function safetensorsBytes(
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = defaultMetadata,
+): Buffer {
+  const { prefix, ordered } = layOut(tensors, metadata);
+  return Buffer.concat([prefix, ...ordered.flatMap((tensor) => piecesOf(tensor, tensor.data))]);
+}
+
+/**
+ * Writes a safetensors file with the bytes of `safetensorsBytes`, copying no tensor; lazy data
+ * is asked for one tensor at a time. Not atomic by itself: `path` lies in a private directory
+ * that is published as a whole (base/fs `publishDirectory`).
  */
 export async function writeSafetensors(
   path: string,
-  tensors: readonly TensorToWrite[],
-  metadata?: Readonly<Record<string, string>>,
+  tensors: readonly LazyTensor[],
+  metadata: Readonly<Record<string, string>> = defaultMetadata,
 ): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    for (const chunk of safetensorsChunks(tensors, metadata)) {
-      let done = 0;
-      while (done < chunk.byteLength) {
-        const length = Math.min(READ_BYTES, chunk.byteLength - done);
-        done += (await file.write(chunk, done, length)).bytesWritten;
-      }
-    }
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  await writeFile(path, safetensorsPieces(tensors, metadata));
 }
 
 /** The weights of a model directory, in one file or in shards. Close it. */

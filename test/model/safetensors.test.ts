@@ -275,8 +275,18 @@ describe("writing", () => {
     expect(read.metadata).toEqual({ format: "pt", a: "1" });
     expect([...toFloat32(read.tensors.get("v")!)]).toEqual([8, 7]);
     expect(read.tensors.get("scalar")!.shape).toEqual([]);
-    // An existing file is never overwritten in place.
-    await expect(writeSafetensors(path, tensors)).rejects.toThrow(/EEXIST/);
+    const asked: string[] = [];
+    const lazy = tensors.map(({ name, shape, data }) => ({
+      name,
+      shape,
+      data: () => {
+        asked.push(name);
+        return Promise.resolve(data);
+      },
+    }));
+    await writeSafetensors(path, lazy, { format: "pt", a: "1" });
+    expect(asked).toEqual(["scalar", "v", "w"]);
+    expect(readFileSync(path)).toEqual(safetensorsBytes(tensors, { a: "1", format: "pt" }));
   });
 
   test("data that disagrees with its shape, or a repeated name, is a bug", () => {
