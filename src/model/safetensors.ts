@@ -193,13 +193,15 @@ function checkEntry(path: string, name: string, value: unknown): SafetensorsEntr
   return { dtype: type, shape: [...shape], start, end };
 }
 
+type CheckedHeader = Pick<SafetensorsFile, "entries" | "metadata">;
+
 /** Checks a parsed header against the file's size; returns entries in file order. */
 function checkHeader(
   path: string,
   header: unknown,
   dataStart: number,
   fileBytes: number,
-): Pick<SafetensorsFile, "entries" | "metadata"> {
+): CheckedHeader {
   if (!isObject(header)) throw invalid(path, "the header is not an object", "a JSON object");
   const metadata: Record<string, string> = {};
   const tensors: [string, SafetensorsEntry][] = [];
@@ -288,7 +290,7 @@ async function openRegularFile(path: string): Promise<{ file: FileHandle; size: 
 /** Returns an open safetensors file whose header holds every promise of the format. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const { file, size } = await openRegularFile(path);
-  let checked: Pick<SafetensorsFile, "entries" | "metadata">;
+  let checked: CheckedHeader;
   try {
     if (size < 8) throw invalid(path, `the file has ${size} bytes`, "at least 8 (header length)");
     const lengthBytes = Buffer.alloc(8);
@@ -556,7 +558,7 @@ export async function writeSafetensors(
 export interface WeightFiles {
   /** Tensor name to the open file that holds it. */
   readonly tensors: ReadonlyMap<string, SafetensorsFile>;
-  /** Paths of the weight files, for messages. */
+  /** Paths of the weight files, at least one, for messages. */
   readonly paths: readonly string[];
   close(): Promise<void>;
 }
@@ -591,6 +593,7 @@ async function readIndex(path: string): Promise<Map<string, string>> {
     }
     shards.set(tensor, shard);
   }
+  if (shards.size === 0) throw invalid(path, "weight_map is empty", "at least one tensor");
   return shards;
 }
 

@@ -374,6 +374,7 @@ describe("sharded weights", () => {
     await expect(openWeights(shards({ a: first, c: second }))).rejects.toThrow(
       /model-00002-of-00002.safetensors: tensor "b" is here/,
     );
+    await expect(openWeights(shards({}))).rejects.toThrow(/weight_map is empty/);
     await expect(openWeights(shards([]))).rejects.toThrow(/no weight_map/);
     const twice = `{"weight_map":{"a":"${first}","a":"${second}"}}`;
     await expect(openWeights(shards({}, twice))).rejects.toThrow(/key "a" twice/);
