@@ -24,3 +24,9 @@ export function goldenDirectory(): string | undefined {
 export function assetsDirectory(): string | undefined {
   return findDirectory("DLLM_ASSETS_DIR", "../shared/assets");
 }
+
+/** Prints one row of the golden table: topic, cases, worst difference (0 where exact). */
+export function printGolden(topic: string, cases: number, worstDifference = 0): void {
+  const worst = worstDifference === 0 ? "exact" : worstDifference.toExponential(1);
+  console.log(`golden  ${topic.padEnd(36)} ${String(cases).padStart(6)} cases  worst ${worst}`);
+}

@@ -1,0 +1,111 @@
+/** @file Serialises a graph as an ONNX model (opset 20, IR 9). */
+import type { Shape } from "../dim.js";
+import type { InputAttributes } from "../ops/source.js";
+import { inputOp } from "../ops/source.js";
+import type { DType, Node, OpDefinition, Tensor } from "../tensor.js";
+import { nodesOf } from "../tensor.js";
+import { OnnxEmitter, onnxDataType, tensorMessage } from "./emitter.js";
+import { Message } from "./protobuf.js";
+
+const OPSET = 20;
+const IR_VERSION = 9;
+
+/** A parameter stored in the file instead of being fed: raw little-endian float32. */
+export interface Initializer {
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+export interface OnnxGraph {
+  /** Output name to tensor, in order. */
+  outputs: Readonly<Record<string, Tensor>>;
+  /** Inputs to store as initializers, by name. */
+  initializers?: ReadonlyMap<string, Initializer>;
+  /** Text fields of the file. */
+  metadata?: Readonly<Record<string, string>>;
+}
+
+function valueInfo(name: string, dtype: DType, shape: Shape): Message {
+  const shapeMessage = new Message();
+  for (const dim of shape) {
+    const dimension = new Message();
+    if (typeof dim === "number") dimension.int(1, dim);
+    else dimension.bytes(2, dim);
+    shapeMessage.message(1, dimension);
+  }
+  const tensorType = new Message().int(1, onnxDataType[dtype]).message(2, shapeMessage);
+  return new Message().bytes(1, name).message(2, new Message().message(1, tensorType));
+}
+
+const isInput = (node: Node): boolean => node.op === (inputOp as OpDefinition);
+const inputAttributes = (node: Node): InputAttributes => node.attributes as InputAttributes;
+
+/** Returns the names and types of a graph's inputs, in order of creation. */
+export function inputsOf(outputs: readonly Tensor[]): readonly InputAttributes[] {
+  return nodesOf(outputs).filter(isInput).map(inputAttributes);
+}
+
+/** Returns the bytes of an ONNX model that computes the outputs from the graph's inputs. */
+export function writeOnnx({ outputs, initializers, metadata = {} }: OnnxGraph): Buffer {
+  const nodes = nodesOf(Object.values(outputs));
+  const inputs = nodes.filter(isInput).map(inputAttributes);
+  const fed = inputs.filter(({ name }) => !initializers?.has(name));
+
+  const symbolSources = new Map<string, { input: string; axis: number }>();
+  for (const { name, shape } of fed) {
+    shape.forEach((dim, axis) => {
+      if (typeof dim === "string" && !dim.includes("*") && !symbolSources.has(dim)) {
+        symbolSources.set(dim, { input: name, axis });
+      }
+    });
+  }
+
+  const emitter = new OnnxEmitter(symbolSources);
+  const names = new Map<Tensor, string>();
+  for (const [name, tensor] of Object.entries(outputs)) {
+    if (!names.has(tensor) && !isInput(tensor.node)) names.set(tensor, name);
+  }
+  for (const node of nodes) {
+    node.outputs.forEach((output) => {
+      if (names.has(output)) return;
+      const name = isInput(node) ? inputAttributes(node).name : `t${node.id}_${output.index}`;
+      names.set(output, name);
+    });
+    node.op.onnx(
+      emitter,
+      node,
+      node.inputs.map((tensor) => names.get(tensor)!),
+      node.outputs.map((tensor) => names.get(tensor)!),
+      node.attributes as never,
+    );
+  }
+
+  const graph = new Message();
+  for (const node of emitter.nodes) graph.message(1, node);
+  for (const [name, tensor] of Object.entries(outputs)) {
+    // An output that is an input, or the same tensor under a second name, needs a node of its own.
+    if (names.get(tensor) !== name) {
+      graph.message(
+        1,
+        new Message().bytes(1, names.get(tensor)!).bytes(2, name).bytes(4, "Identity"),
+      );
+    }
+  }
+  graph.bytes(2, "dllm");
+  for (const initializer of emitter.initializers) graph.message(5, initializer);
+  for (const [name, { shape, data }] of initializers ?? []) {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    graph.message(5, tensorMessage(name, "float32", shape, bytes));
+  }
+  for (const { name, dtype, shape } of fed) graph.message(11, valueInfo(name, dtype, shape));
+  for (const [name, tensor] of Object.entries(outputs)) {
+    graph.message(12, valueInfo(name, tensor.dtype, tensor.shape));
+  }
+
+  const model = new Message().int(1, IR_VERSION).bytes(2, "dllm").message(7, graph);
+  model.message(8, new Message().bytes(1, "").int(2, OPSET));
+  for (const [key, value] of Object.entries(metadata)) {
+    model.message(14, new Message().bytes(1, key).bytes(2, value));
+  }
+  return model.encode();
+}

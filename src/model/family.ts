@@ -1,0 +1,71 @@
+/**
+ * @file What a model family is: its configuration, its parameters (Hugging Face names, shapes,
+ * initialisation) and its forward pass as a graph.
+ */
+import type { Json, JsonObject } from "../base/json.js";
+import type { Dim } from "../graph/dim.js";
+import type { Tensor } from "../graph/tensor.js";
+
+export type Initialisation =
+  | { kind: "zeros" }
+  | { kind: "ones" }
+  /** Normal with the given standard deviation, cut at `cutoff` standard deviations. */
+  | { kind: "truncated_normal"; std: number; cutoff: number };
+
+export interface ParameterSpec {
+  /** Name in model.safetensors. */
+  name: string;
+  shape: readonly number[];
+  initialisation: Initialisation;
+  /** Whether the reference's optimizer applies weight decay to it. */
+  decays: boolean;
+}
+
+/** Inputs of a forward pass; symbolic dimensions `batch`, `seq`, `masked`. */
+export interface ForwardInputs {
+  /** int32 [batch, seq] */
+  inputIds: Tensor;
+  /** int32 [batch, seq], 1 for visible keys; absent: all are visible. */
+  attentionMask?: Tensor;
+  /** int32 [masked]: flat indices (row * seq + column) where logits are wanted. */
+  positions: Tensor;
+  parameters: ReadonlyMap<string, Tensor>;
+}
+
+export interface ForwardOutputs {
+  /** float32 [masked, vocab] */
+  logits: Tensor;
+  /** float32 [batch*seq, hidden]: after the embedding, then after each layer. */
+  hiddenStates: readonly Tensor[];
+}
+
+/** A parsed configuration; `json` is what config.json holds. */
+export interface ModelConfig {
+  readonly modelType: string;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  readonly json: JsonObject;
+}
+
+export interface ModelFamilyDefinition<C extends ModelConfig = ModelConfig> {
+  /** @throws DllmError 65 naming the field that is missing, of a wrong type, or not supported */
+  parseConfig(json: JsonObject): C;
+  parameters(config: C): readonly ParameterSpec[];
+  /** Whether a checkpoint may hold this tensor although it is no parameter (tied copies). */
+  isIgnoredTensor(name: string): boolean;
+  forward(config: C, inputs: ForwardInputs): ForwardOutputs;
+}
+
+export const BATCH: Dim = "batch";
+export const SEQ: Dim = "seq";
+export const MASKED: Dim = "masked";
+
+/** Reads typed fields of a config.json with their defaults, naming what is wrong. */
+export interface ConfigReader {
+  integer(key: string, fallback?: number): number;
+  number(key: string, fallback?: number): number;
+  boolean(key: string, fallback?: boolean): boolean;
+  string(key: string, fallback?: string): string;
+  /** @throws unless the field is absent or has one of the values */
+  expect(key: string, ...values: Json[]): void;
+}

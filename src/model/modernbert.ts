@@ -1,0 +1,201 @@
+/**
+ * @file ModernBERT for masked-language modelling as a graph: pre-norm without biases, rotary
+ * positions with separate thetas for global and local layers, sliding-window local layers,
+ * GeGLU, tied decoder. Source: arXiv:2412.13663;
+ * huggingface/transformers@v4.57.6 models/modernbert/modeling_modernbert.py.
+ */
+import { DllmError, ExitCode } from "../base/errors.js";
+import type { JsonObject } from "../base/json.js";
+import { multiplyDims } from "../graph/dim.js";
+import { add, gelu, mul, minimum } from "../graph/ops/elementwise.js";
+import { gatherRows } from "../graph/ops/indexing.js";
+import { gemm } from "../graph/ops/linear.js";
+import { layerNorm } from "../graph/ops/normalisation.js";
+import type { RotaryTable } from "../graph/ops/rotary.js";
+import { rotary, rotaryTable } from "../graph/ops/rotary.js";
+import { reshape, split, transpose } from "../graph/ops/shape.js";
+import type { Tensor } from "../graph/tensor.js";
+import { attend, keyMask, windowMask } from "./attention.js";
+import { readConfig } from "./config-reader.js";
+import type {
+  ForwardInputs,
+  ForwardOutputs,
+  ModelConfig,
+  ModelFamilyDefinition,
+  ParameterSpec,
+} from "./family.js";
+import { BATCH, SEQ } from "./family.js";
+
+export interface ModernBertConfig extends ModelConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly localAttention: number;
+  readonly globalEvery: number;
+  readonly globalRopeTheta: number;
+  readonly localRopeTheta: number;
+  readonly normEps: number;
+  readonly initializerRange: number;
+  readonly initializerCutoff: number;
+  readonly padTokenId: number;
+}
+
+function parseConfig(json: JsonObject): ModernBertConfig {
+  const config = readConfig("modernbert", json);
+  for (const key of ["norm_bias", "attention_bias", "mlp_bias", "classifier_bias"]) {
+    config.expect(key, false);
+  }
+  for (const key of ["attention_dropout", "embedding_dropout", "mlp_dropout"]) {
+    config.expect(key, 0);
+  }
+  config.expect("decoder_bias", true);
+  config.expect("tie_word_embeddings", true);
+  config.expect("hidden_activation", "gelu");
+  config.expect("classifier_activation", "gelu");
+  const parsed: ModernBertConfig = {
+    modelType: "modernbert",
+    json,
+    vocabSize: config.integer("vocab_size", 50368),
+    maxPositions: config.integer("max_position_embeddings", 8192),
+    hiddenSize: config.integer("hidden_size", 768),
+    intermediateSize: config.integer("intermediate_size", 1152),
+    layers: config.integer("num_hidden_layers", 22),
+    heads: config.integer("num_attention_heads", 12),
+    localAttention: config.integer("local_attention", 128),
+    globalEvery: config.integer("global_attn_every_n_layers", 3),
+    globalRopeTheta: config.number("global_rope_theta", 160000),
+    localRopeTheta: config.number("local_rope_theta", 10000),
+    normEps: config.number("norm_eps", 1e-5),
+    initializerRange: config.number("initializer_range", 0.02),
+    initializerCutoff: config.number("initializer_cutoff_factor", 2),
+    padTokenId: config.integer("pad_token_id", 50283),
+  };
+  if (parsed.hiddenSize % (2 * parsed.heads) !== 0) {
+    throw new DllmError(
+      `modernbert config: hidden_size ${parsed.hiddenSize} is no multiple of 2 x num_attention_heads (${parsed.heads})`,
+      { exitCode: ExitCode.invalidInput },
+    );
+  }
+  return parsed;
+}
+
+function parameters(config: ModernBertConfig): readonly ParameterSpec[] {
+  const { hiddenSize, intermediateSize, layers, vocabSize } = config;
+  const normal = (std: number): ParameterSpec["initialisation"] => ({
+    kind: "truncated_normal",
+    std,
+    cutoff: config.initializerCutoff,
+  });
+  const inward = normal(config.initializerRange);
+  const outward = normal(config.initializerRange / Math.sqrt(2 * layers));
+  const matrix = (
+    name: string,
+    shape: readonly number[],
+    initialisation: ParameterSpec["initialisation"],
+  ): ParameterSpec => ({ name, shape, initialisation, decays: true });
+  const norm = (name: string): ParameterSpec => ({
+    name,
+    shape: [hiddenSize],
+    initialisation: { kind: "ones" },
+    decays: false,
+  });
+  return [
+    matrix("model.embeddings.tok_embeddings.weight", [vocabSize, hiddenSize], inward),
+    norm("model.embeddings.norm.weight"),
+    ...Array.from({ length: layers }, (_, layer) => {
+      const prefix = `model.layers.${layer}`;
+      return [
+        // The first layer follows the embedding's norm directly: its own is the identity.
+        ...(layer === 0 ? [] : [norm(`${prefix}.attn_norm.weight`)]),
+        matrix(`${prefix}.attn.Wqkv.weight`, [3 * hiddenSize, hiddenSize], inward),
+        matrix(`${prefix}.attn.Wo.weight`, [hiddenSize, hiddenSize], outward),
+        norm(`${prefix}.mlp_norm.weight`),
+        matrix(`${prefix}.mlp.Wi.weight`, [2 * intermediateSize, hiddenSize], inward),
+        matrix(`${prefix}.mlp.Wo.weight`, [hiddenSize, intermediateSize], outward),
+      ];
+    }).flat(),
+    norm("model.final_norm.weight"),
+    matrix("head.dense.weight", [hiddenSize, hiddenSize], outward),
+    norm("head.norm.weight"),
+    {
+      name: "decoder.bias",
+      shape: [vocabSize],
+      initialisation: { kind: "zeros" },
+      decays: false,
+    },
+  ];
+}
+
+/** x W^T for x [n, in], W [out, in]. */
+const linear = (x: Tensor, weight: Tensor): Tensor => gemm(x, weight, { transposeB: true });
+
+function forward(
+  config: ModernBertConfig,
+  { inputIds, attentionMask, positions, parameters: weights }: ForwardInputs,
+): ForwardOutputs {
+  const { hiddenSize, heads, normEps, padTokenId, intermediateSize } = config;
+  const headDim = hiddenSize / heads;
+  const tokens = multiplyDims(BATCH, SEQ);
+  const weight = (name: string): Tensor => weights.get(name)!;
+  const embeddings = weight("model.embeddings.tok_embeddings.weight");
+
+  const globalMask = attentionMask && keyMask(attentionMask);
+  const local = windowMask(Math.floor(config.localAttention / 2));
+  const localMask = globalMask ? minimum(globalMask, local) : local;
+  const globalTable = rotaryTable(SEQ, headDim, config.globalRopeTheta);
+  const localTable = rotaryTable(SEQ, headDim, config.localRopeTheta);
+
+  const attention = (x: Tensor, prefix: string, isGlobal: boolean): Tensor => {
+    const qkv = linear(x, weight(`${prefix}.attn.Wqkv.weight`));
+    const byHead = transpose(reshape(qkv, [BATCH, SEQ, 3, heads, headDim]), [2, 0, 3, 1, 4]);
+    const [q, k, v] = split(byHead, 0, [1, 1, 1]).map((part) =>
+      reshape(part, [BATCH, heads, SEQ, headDim]),
+    );
+    const table: RotaryTable = isGlobal ? globalTable : localTable;
+    const out = attend(rotary(q!, table), rotary(k!, table), v!, isGlobal ? globalMask : localMask);
+    const joined = reshape(transpose(out, [0, 2, 1, 3]), [tokens, hiddenSize]);
+    return linear(joined, weight(`${prefix}.attn.Wo.weight`));
+  };
+
+  const mlp = (x: Tensor, prefix: string): Tensor => {
+    const wide = linear(x, weight(`${prefix}.mlp.Wi.weight`));
+    const [activated, gate] = split(wide, 1, [intermediateSize, intermediateSize]);
+    return linear(mul(gelu(activated!), gate!), weight(`${prefix}.mlp.Wo.weight`));
+  };
+
+  let hidden = layerNorm(
+    gatherRows(embeddings, reshape(inputIds, [tokens]), { frozenRow: padTokenId }),
+    weight("model.embeddings.norm.weight"),
+    normEps,
+  );
+  const hiddenStates = [hidden];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    const normed =
+      layer === 0 ? hidden : layerNorm(hidden, weight(`${prefix}.attn_norm.weight`), normEps);
+    hidden = add(hidden, attention(normed, prefix, layer % config.globalEvery === 0));
+    hidden = add(
+      hidden,
+      mlp(layerNorm(hidden, weight(`${prefix}.mlp_norm.weight`), normEps), prefix),
+    );
+    hiddenStates.push(hidden);
+  }
+
+  const wanted = gatherRows(hidden, positions);
+  const final = layerNorm(wanted, weight("model.final_norm.weight"), normEps);
+  const transformed = layerNorm(
+    gelu(linear(final, weight("head.dense.weight"))),
+    weight("head.norm.weight"),
+    normEps,
+  );
+  const logits = add(linear(transformed, embeddings), weight("decoder.bias"));
+  return { logits, hiddenStates };
+}
+
+export const modernbert: ModelFamilyDefinition<ModernBertConfig> = {
+  parseConfig,
+  parameters,
+  isIgnoredTensor: (name) => name === "decoder.weight",
+  forward,
+};

@@ -1,0 +1,133 @@
+/**
+ * @file All parameters of a model in one flat float32 buffer, with a view per tensor: the same
+ * layout serves weights, gradients and optimizer moments, so that optimizer, clipping and
+ * accumulation are plain loops.
+ */
+import { DllmError, ExitCode } from "../base/errors.js";
+import { randomStream } from "../base/random.js";
+import type { Initialisation, ParameterSpec } from "./family.js";
+import { openWeights, toFloat32, type TensorToWrite } from "./safetensors.js";
+
+export interface ParameterSlot {
+  spec: ParameterSpec;
+  /** First element in the flat buffer. */
+  offset: number;
+  length: number;
+}
+
+export interface ParameterLayout {
+  slots: readonly ParameterSlot[];
+  /** Elements of the flat buffer. */
+  size: number;
+}
+
+/** Returns where each parameter lies in the flat buffer, in the order of the specs. */
+export function layOut(specs: readonly ParameterSpec[]): ParameterLayout {
+  let size = 0;
+  const slots = specs.map((spec) => {
+    const length = spec.shape.reduce((product, dim) => product * dim, 1);
+    const slot = { spec, offset: size, length };
+    size += length;
+    return slot;
+  });
+  return { slots, size };
+}
+
+/** Returns a view of each parameter into a flat buffer of the layout. */
+export function viewsOf(
+  { slots }: ParameterLayout,
+  flat: Float32Array,
+): ReadonlyMap<string, Float32Array> {
+  return new Map(
+    slots.map(({ spec, offset, length }) => [spec.name, flat.subarray(offset, offset + length)]),
+  );
+}
+
+function fill(target: Float32Array, rule: Initialisation, seed: number, tensor: number): void {
+  switch (rule.kind) {
+    case "zeros":
+      target.fill(0);
+      return;
+    case "ones":
+      target.fill(1);
+      return;
+    case "truncated_normal": {
+      const stream = randomStream({ seed, purpose: "initialisation", epoch: tensor });
+      const limit = rule.cutoff;
+      let next = 0;
+      // Box-Muller in pairs; draws beyond the cutoff are drawn again.
+      while (next < target.length) {
+        const radius = Math.sqrt(-2 * Math.log(1 - stream.uniform()));
+        const angle = 2 * Math.PI * stream.uniform();
+        for (const draw of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
+          if (Math.abs(draw) <= limit && next < target.length) target[next++] = draw * rule.std;
+        }
+      }
+      return;
+    }
+  }
+}
+
+/** Returns freshly initialised parameters, float32 [layout.size], the same for the same seed. */
+export function initialiseParameters({ slots, size }: ParameterLayout, seed: number): Float32Array {
+  const flat = new Float32Array(size);
+  slots.forEach(({ spec, offset, length }, tensor) =>
+    fill(flat.subarray(offset, offset + length), spec.initialisation, seed, tensor),
+  );
+  return flat;
+}
+
+/**
+ * Returns the parameters of a model directory (model.safetensors or a sharded index; any float
+ * dtype), float32 [layout.size].
+ * @param isIgnored names that a checkpoint may hold besides (tied copies, other heads)
+ * @throws DllmError 65 naming every missing, unexpected or misshapen tensor
+ */
+export async function loadParameters(
+  { slots, size }: ParameterLayout,
+  directory: string,
+  isIgnored: (name: string) => boolean,
+): Promise<Float32Array> {
+  const flat = new Float32Array(size);
+  const weights = await openWeights(directory);
+  try {
+    const known = new Map(slots.map((slot) => [slot.spec.name, slot]));
+    const problems: string[] = [];
+    for (const name of weights.tensors.keys()) {
+      if (!known.has(name) && !isIgnored(name)) problems.push(`unexpected tensor ${name}`);
+    }
+    for (const { spec, offset, length } of slots) {
+      if (!weights.tensors.has(spec.name)) {
+        problems.push(`missing tensor ${spec.name}`);
+        continue;
+      }
+      const tensor = await weights.tensors.get(spec.name)!.read(spec.name);
+      if (tensor.shape.join() !== spec.shape.join()) {
+        problems.push(
+          `${spec.name} has shape [${tensor.shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
+        );
+        continue;
+      }
+      flat.subarray(offset, offset + length).set(toFloat32(tensor));
+    }
+    if (problems.length > 0) {
+      throw new DllmError(`${weights.paths[0]!} does not fit its config.json`, {
+        exitCode: ExitCode.invalidInput,
+        details: problems.slice(0, 20),
+      });
+    }
+    return flat;
+  } finally {
+    await weights.close();
+  }
+}
+
+/** Returns the parameters as tensors to write to model.safetensors. */
+export function tensorsOf(layout: ParameterLayout, flat: Float32Array): readonly TensorToWrite[] {
+  const views = viewsOf(layout, flat);
+  return layout.slots.map(({ spec }) => ({
+    name: spec.name,
+    shape: [...spec.shape],
+    data: views.get(spec.name)!,
+  }));
+}

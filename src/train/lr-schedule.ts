@@ -1,0 +1,66 @@
+/**
+ * @file Learning rate per optimizer step, and the step numbers of fractional intervals.
+ * Source: huggingface/transformers@v4.57.6 optimization.py, training_args.py
+ * (get_warmup_steps), trainer_callback.py (TrainerState.compute_steps).
+ */
+import type { TrainSettings } from "../recipe/schema.js";
+
+/** Factor of the peak learning rate at a 0-based optimizer step after warmup. */
+const decays = {
+  cosine: (progress) => Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress))),
+  linear: (progress) => Math.max(0, 1 - progress),
+  constant: () => 1,
+} satisfies Record<TrainSettings["lr_scheduler_type"], (progress: number) => number>;
+
+export interface LrSchedule {
+  maxSteps: number;
+  warmupSteps: number;
+  /** Learning rate of a 0-based optimizer step; the first step of a warmup has 0. */
+  at(step: number): number;
+}
+
+/** Returns the learning-rate schedule of a training run of `maxSteps` optimizer steps. */
+export function createLrSchedule(
+  settings: Pick<
+    TrainSettings,
+    "learning_rate" | "lr_scheduler_type" | "warmup_steps" | "warmup_ratio"
+  >,
+  maxSteps: number,
+): LrSchedule {
+  const warmupSteps =
+    settings.warmup_steps > 0 ? settings.warmup_steps : Math.ceil(maxSteps * settings.warmup_ratio);
+  const decay = decays[settings.lr_scheduler_type];
+  return {
+    maxSteps,
+    warmupSteps,
+    at(step) {
+      const factor =
+        step < warmupSteps
+          ? step / Math.max(1, warmupSteps)
+          : decay((step - warmupSteps) / Math.max(1, maxSteps - warmupSteps));
+      return settings.learning_rate * factor;
+    },
+  };
+}
+
+/** Returns an interval in steps: itself, or a fraction of all steps when below 1. */
+export function intervalSteps(interval: number, maxSteps: number): number {
+  return interval < 1 ? Math.ceil(maxSteps * interval) : interval;
+}
+
+/** Returns the number of optimizer steps of a training run. */
+export function countSteps(
+  settings: Pick<
+    TrainSettings,
+    "max_steps" | "num_train_epochs" | "per_device_train_batch_size" | "gradient_accumulation_steps"
+  >,
+  rows: number,
+): { maxSteps: number; stepsPerEpoch: number } {
+  const microBatches = Math.ceil(rows / settings.per_device_train_batch_size);
+  const stepsPerEpoch = Math.max(1, Math.ceil(microBatches / settings.gradient_accumulation_steps));
+  const maxSteps =
+    settings.max_steps > 0
+      ? settings.max_steps
+      : Math.ceil(settings.num_train_epochs * stepsPerEpoch);
+  return { maxSteps, stepsPerEpoch };
+}
