@@ -11,19 +11,36 @@ import {
   readFileSync,
   writeSync,
 } from "node:fs";
-import { ioError } from "./files.js";
+import { appendLine, ioError } from "./files.js";
+
+export interface JsonLinesFile {
+  /** Appends one line (JSON text) with a single write. */
+  append(line: string): void;
+  close(): void;
+}
 
 /**
- * Opens a file for appendLine, after moving a torn last line to the file `tornPath`.
- * @returns a descriptor, to be closed by the caller
+ * Opens a file for appending, after moving a torn last line to the file `tornPath`.
+ * @param durable forces every line to the disk before append() returns
  */
-export function openJsonLines(path: string, tornPath: string): number {
+export function openJsonLines(
+  path: string,
+  { tornPath, durable = false }: { tornPath: string; durable?: boolean },
+): JsonLinesFile {
+  let file: number;
   try {
     if (existsSync(path)) cutTornLine(path, tornPath);
-    return openSync(path, "a", 0o600);
+    file = openSync(path, "a", 0o600);
   } catch (error) {
     throw ioError("open", path, error);
   }
+  return {
+    append(line) {
+      appendLine(file, line);
+      if (durable) fsyncSync(file);
+    },
+    close: () => closeSync(file),
+  };
 }
 
 function cutTornLine(path: string, tornPath: string): void {

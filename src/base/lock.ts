@@ -120,7 +120,8 @@ function runFlock(
     child.once("error", () => settle("unsupported"));
     child.once("exit", (code) => {
       if (code === 0) settle("held");
-      else settle(code === BUSY || signal?.aborted ? "busy" : "unsupported");
+      // Ended by a signal (ours, or one to our process group): says nothing about the lock.
+      else settle(code === BUSY || code === null ? "busy" : "unsupported");
     });
   });
 }

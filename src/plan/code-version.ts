@@ -1,0 +1,13 @@
+/**
+ * @file The code version of each stage kind: part of its fingerprints. Raise a kind's number when
+ * a change to the code changes what its stages produce from equal inputs; then they run anew.
+ */
+import type { StageKind } from "./stage.js";
+
+export const codeVersions = {
+  prepare: 1,
+  pretrain: 1,
+  sft: 1,
+  eval: 1,
+  export: 1,
+} as const satisfies Record<StageKind, number>;

@@ -1,0 +1,55 @@
+/**
+ * @file The canonical identity of a stage: what it computes and from what, never where or when.
+ */
+import { createHash } from "node:crypto";
+import { canonicalJson, type JsonObject } from "../base/json.js";
+import { codeVersions } from "./code-version.js";
+import type { StageKind } from "./stage.js";
+
+/** Raised when the form of what is hashed changes. */
+const KEY_SCHEMA = 1;
+
+/**
+ * Parameters that a stage needs but that reach neither its artifact nor its metrics: when to save
+ * does not change what is computed. Changing them must not repeat a training.
+ */
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set(["train.save_steps", "train.save_total_limit"]);
+
+export interface StageIdentity {
+  kind: StageKind;
+  params: JsonObject;
+  /** Input name to the fingerprint of the stage that makes it. */
+  inputs: Readonly<Record<string, string>>;
+}
+
+/**
+ * Returns the fingerprint of a stage, sha256 in hex.
+ * @throws TypeError when a parameter has no canonical JSON text
+ */
+export function fingerprint({ kind, params, inputs }: StageIdentity): string {
+  const identity = {
+    keySchema: KEY_SCHEMA,
+    kind,
+    codeVersion: codeVersions[kind],
+    params: effectiveParams(params, ""),
+    inputs,
+  };
+  return createHash("sha256").update(canonicalJson(identity)).digest("hex");
+}
+
+/** Whether a parameter (`train.learning_rate`) is part of the identity. */
+export function hasEffect(paramPath: string): boolean {
+  return !WITHOUT_EFFECT.has(paramPath);
+}
+
+function effectiveParams(params: JsonObject, prefix: string): JsonObject {
+  return Object.fromEntries(
+    Object.entries(params)
+      .filter(([key]) => hasEffect(prefix + key))
+      .map(([key, value]) =>
+        prefix === "" && key === "train"
+          ? [key, effectiveParams(value as JsonObject, `${key}.`)]
+          : [key, value],
+      ),
+  );
+}

@@ -1,0 +1,72 @@
+/** @file `--set a.b.c=value`: values written over a recipe's tree. */
+import { DllmError, ExitCode } from "../base/errors.js";
+import type { Issue } from "./issues.js";
+import { parseYaml } from "./parse.js";
+import { makeOrigin } from "./source-tree.js";
+import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
+
+/**
+ * Returns the tree with the overrides applied in order; missing sections are added. What they
+ * write carries the position `--set a.b.c=value`.
+ * @throws DllmError 2 for an override that is not of the form `key=value`
+ */
+export function applyOverrides(
+  root: MapNode,
+  overrides: readonly string[],
+): { root: MapNode; issues: readonly Issue[] } {
+  const issues: Issue[] = [];
+  let result = root;
+  for (const [index, override] of overrides.entries()) {
+    const equals = override.indexOf("=");
+    const path = override.slice(0, Math.max(0, equals)).trim().split(".");
+    if (equals === -1 || path.includes("")) {
+      throw new DllmError(`--set ${override}: expected key=value, with a key like sft.max_steps`, {
+        exitCode: ExitCode.usage,
+      });
+    }
+    const source = { kind: "override", label: `--set ${override}`, order: index + 1 } as const;
+    const origin = makeOrigin(source.kind, source.label, override, source.order);
+    const at: Position = { origin, line: 1, column: 1, length: override.length };
+    const parsed = parseYaml(override.slice(equals + 1), source);
+    const value = parsed.root ?? { type: "scalar", value: null, at };
+    issues.push(...parsed.issues);
+    const written = write(result, path, { value, at, issues });
+    if (written.type === "map") result = written;
+  }
+  return { root: result, issues };
+}
+
+function write(
+  node: SourceNode,
+  [key, ...rest]: readonly string[],
+  context: { value: SourceNode; at: Position; issues: Issue[] },
+): SourceNode {
+  const { value, at, issues } = context;
+  if (key === undefined) return value;
+  if (node.type === "list" && /^\d+$/.test(key) && Number(key) < node.items.length) {
+    const items = node.items.map((item, i) =>
+      i === Number(key) ? write(item, rest, context) : item,
+    );
+    return { ...node, items };
+  }
+  if (node.type !== "map") {
+    issues.push({
+      at,
+      message:
+        node.type === "list"
+          ? `${JSON.stringify(key)} is no index of this list of ${node.items.length}`
+          : `there is no section to put ${JSON.stringify(key)} into`,
+      details: [],
+    });
+    return node;
+  }
+  const entry = node.entries.get(key);
+  const below = entry?.value ?? { type: "map", entries: new Map<string, MapEntry>(), at };
+  const isEmptySection = below.type === "scalar" && below.value === null && rest.length > 0;
+  const target: SourceNode = isEmptySection
+    ? { type: "map", entries: new Map<string, MapEntry>(), at: below.at }
+    : below;
+  const entries = new Map(node.entries);
+  entries.set(key, { keyAt: entry?.keyAt ?? at, value: write(target, rest, context) });
+  return { ...node, entries };
+}

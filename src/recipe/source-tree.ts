@@ -1,0 +1,98 @@
+/**
+ * @file A recipe as it was written: plain values that know the position of every key and value.
+ */
+
+/** A text that positions refer to: the recipe file, or the value of one `--set`. */
+export interface Origin {
+  /** `recipes/x.yaml`, or `--set sft.learning_rate=1e-3`. */
+  readonly label: string;
+  readonly kind: "file" | "override";
+  readonly lines: readonly string[];
+  /** Origins are reported in this order. */
+  readonly order: number;
+}
+
+export interface Position {
+  readonly origin: Origin;
+  /** From 1; columns count UTF-16 code units. */
+  readonly line: number;
+  readonly column: number;
+  /** Length of the marked text on that line, at least 1. */
+  readonly length: number;
+}
+
+export type Scalar = string | number | boolean | null;
+
+export type SourceNode =
+  | { readonly type: "scalar"; readonly value: Scalar; readonly at: Position }
+  | { readonly type: "list"; readonly items: readonly SourceNode[]; readonly at: Position }
+  | MapNode;
+
+export interface MapNode {
+  readonly type: "map";
+  readonly entries: Map<string, MapEntry>;
+  readonly at: Position;
+}
+
+export interface MapEntry {
+  readonly keyAt: Position;
+  readonly value: SourceNode;
+}
+
+/** A path of map keys and list indices; written `sft.learning_rate`, `eval.tasks.0`. */
+export type KeyPath = readonly string[];
+
+export function makeOrigin(
+  kind: Origin["kind"],
+  label: string,
+  text: string,
+  order: number,
+): Origin {
+  return { kind, label, order, lines: text.split(/\r\n|\n|\r/) };
+}
+
+/** `recipes/x.yaml:22:20`, or the override's own text. */
+export function formatPosition({ origin, line, column }: Position): string {
+  return origin.kind === "file" ? `${origin.label}:${line}:${column}` : origin.label;
+}
+
+/** Returns the plain value of a node; maps become objects without a prototype. */
+export function plainValue(node: SourceNode): unknown {
+  switch (node.type) {
+    case "scalar":
+      return node.value;
+    case "list":
+      return node.items.map(plainValue);
+    case "map": {
+      const plain = Object.create(null) as Record<string, unknown>;
+      for (const [key, { value }] of node.entries) plain[key] = plainValue(value);
+      return plain;
+    }
+  }
+}
+
+export interface Found {
+  /** Where the key is, undefined for the root and for list items. */
+  keyAt: Position | undefined;
+  node: SourceNode;
+  /** Whether this is the node of the whole path, not of an ancestor. */
+  exact: boolean;
+}
+
+/** Returns the node at a path, or its closest ancestor that was written. */
+export function findNode(root: SourceNode, path: KeyPath): Found {
+  let found: Found = { keyAt: undefined, node: root, exact: true };
+  for (const key of path) {
+    const { node } = found;
+    if (node.type === "map") {
+      const entry = node.entries.get(key);
+      if (entry === undefined) return { ...found, exact: false };
+      found = { keyAt: entry.keyAt, node: entry.value, exact: true };
+    } else {
+      const item = node.type === "list" ? node.items[Number(key)] : undefined;
+      if (item === undefined) return { ...found, exact: false };
+      found = { keyAt: undefined, node: item, exact: true };
+    }
+  }
+  return found;
+}

@@ -1,0 +1,218 @@
+/**
+ * @file Checks a recipe's tree against the schema: unknown and missing keys, types, words and
+ * ranges. Ajv finds the problems, this file says them.
+ */
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import type { Field, Fields, Shape } from "./fields.js";
+import { alternatives, nearest, type Issue } from "./issues.js";
+import { recipeJsonSchema } from "./json-schema.js";
+import { recipeFields } from "./schema.js";
+import { findNode, plainValue, type KeyPath, type SourceNode } from "./source-tree.js";
+
+export interface SchemaProblems {
+  issues: readonly Issue[];
+  /** Paths, joined by `.`, of the values that are unusable. */
+  invalid: ReadonlySet<string>;
+}
+
+let validator: ValidateFunction | undefined;
+
+/** Returns where a recipe's tree departs from the schema. */
+export function validateTree(root: SourceNode): SchemaProblems {
+  validator ??= new Ajv({ allErrors: true, strict: true }).compile(recipeJsonSchema());
+  validator(plainValue(root));
+  const errors = [...(validator.errors ?? [])];
+
+  const issues: Issue[] = [];
+  const invalid = new Set<string>();
+  // Keys that an unknown key was probably meant to be: they are not reported as missing, too.
+  const meant = new Set<string>();
+  for (const error of errors) {
+    if (error.keyword !== "additionalProperties") continue;
+    const section = pathOf(error);
+    const key = (error.params as { additionalProperty: string }).additionalProperty;
+    const { issue, suggestion } = unknownKey(root, section, key);
+    issues.push(issue);
+    if (suggestion !== undefined) meant.add([...section, suggestion].join("."));
+  }
+  for (const error of errors) {
+    const path = pathOf(error);
+    if (error.keyword === "additionalProperties") continue;
+    if (error.keyword === "required") {
+      const key = (error.params as { missingProperty: string }).missingProperty;
+      if (!meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
+    } else if (!invalid.has(path.join("."))) {
+      invalid.add(path.join("."));
+      issues.push(badValue(root, path, error));
+    }
+  }
+  return { issues, invalid };
+}
+
+/** JSON Pointer to path. */
+function pathOf(error: ErrorObject): KeyPath {
+  if (error.instancePath === "") return [];
+  return error.instancePath
+    .slice(1)
+    .split("/")
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+function unknownKey(
+  root: SourceNode,
+  section: KeyPath,
+  key: string,
+): { issue: Issue; suggestion: string | undefined } {
+  const expected = Object.keys(fieldsAt(section)).sort();
+  const suggestion = nearest(key, expected);
+  const elsewhere = suggestion === undefined ? sectionsWith(key) : [];
+  const { keyAt, node } = findNode(root, [...section, key]);
+  const details = [`expected one of: ${expected.join(", ")}`];
+  if (suggestion !== undefined) details.push(`did you mean ${JSON.stringify(suggestion)}?`);
+  if (elsewhere.length > 0) details.push(`it is a key of ${elsewhere.join(", ")}`);
+  if (key === "<<") details.push("YAML merge keys are not supported: write the keys out");
+  const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
+  const message = `unknown key ${JSON.stringify(key)}${where}`;
+  return { issue: { at: keyAt ?? node.at, message, details }, suggestion };
+}
+
+function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
+  const { keyAt, node } = findNode(root, section);
+  const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
+  const field = fieldsAt(section)[key]!;
+  return {
+    // A whole recipe has no key: its first character.
+    at: keyAt ?? { ...node.at, length: 1 },
+    message: `missing key ${JSON.stringify(key)}${where}`,
+    details: [`${key}: ${field.doc}`],
+  };
+}
+
+function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
+  const { keyAt, node } = findNode(root, path);
+  const shape = shapeAt(path);
+  const label = labelOf(path);
+  const isEmpty = node.type === "scalar" && node.value === null;
+  const at = (isEmpty ? keyAt : undefined) ?? node.at;
+  if (error.keyword === "uniqueItems") {
+    const { i } = error.params as { i: number };
+    const item = findNode(root, [...path, String(i)]).node;
+    return { at: item.at, message: `${label} names ${describeValue(item)} twice`, details: [] };
+  }
+  return {
+    at,
+    message: `${label} is ${describeValue(node)}, expected ${describeShape(shape)}`,
+    details: hints(node, shape, label),
+  };
+}
+
+/** `loss_norm_type`, or `tasks[0]` for an item of a list. */
+function labelOf(path: KeyPath): string {
+  const key = path.at(-1);
+  if (key === undefined) return "the recipe";
+  return /^\d+$/.test(key) ? `${path.at(-2)}[${key}]` : key;
+}
+
+function describeValue(node: SourceNode): string {
+  if (node.type !== "scalar")
+    return node.type === "list" && node.items.length === 0 ? "an empty list" : `a ${node.type}`;
+  if (node.value === null) return "empty";
+  if (node.value === "") return "an empty text";
+  const text = JSON.stringify(node.value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** Returns what a value of this shape looks like, in words. */
+export function describeShape(shape: Shape): string {
+  switch (shape.type) {
+    case "string":
+      return shape.patternHint ?? "a text";
+    case "number":
+    case "integer":
+      return describeNumber(shape);
+    case "boolean":
+      return "true or false";
+    case "choice":
+      return alternatives(shape.values);
+    case "list":
+      return `a list of at least one of ${describeShape(shape.item)}`;
+    case "map":
+      return "a map";
+  }
+}
+
+function describeNumber(shape: Shape & { type: "number" | "integer" }): string {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = shape;
+  const bounds: string[] = [];
+  if (minimum !== undefined) bounds.push(`at least ${minimum}`);
+  if (exclusiveMinimum !== undefined) bounds.push(`above ${exclusiveMinimum}`);
+  if (maximum !== undefined) bounds.push(`at most ${maximum}`);
+  if (exclusiveMaximum !== undefined) bounds.push(`below ${exclusiveMaximum}`);
+  return [shape.type === "integer" ? "an integer" : "a number", bounds.join(" and ")]
+    .filter((part) => part !== "")
+    .join(" ");
+}
+
+function hints(node: SourceNode, shape: Shape, label: string): string[] {
+  const value = node.type === "scalar" ? node.value : undefined;
+  if (shape.type === "map") {
+    const keys = Object.keys(shape.fields).sort().join(", ");
+    const hasRequired = Object.values(shape.fields).some(({ presence }) => presence === "required");
+    if (value === null && !hasRequired) return [`for its defaults write "${label}: {}"`];
+    return [`with keys: ${keys}`];
+  }
+  if (shape.type === "choice" && typeof value === "string") {
+    const suggestion = nearest(value, shape.values);
+    return suggestion === undefined ? [] : [`did you mean ${JSON.stringify(suggestion)}?`];
+  }
+  if ((shape.type === "number" || shape.type === "integer") && typeof value === "string") {
+    const digits = value.replaceAll("_", "").trim();
+    const isNumber = digits !== "" && Number.isFinite(Number(digits));
+    return isNumber ? [`it is a text: write ${digits}, without quotes and underscores`] : [];
+  }
+  if (shape.type === "boolean" && typeof value === "string") {
+    if (/^(true|yes|on)$/i.test(value)) return ["write true"];
+    if (/^(false|no|off)$/i.test(value)) return ["write false"];
+  }
+  if (shape.type === "string" && (typeof value === "number" || typeof value === "boolean")) {
+    return [`write it in quotes: ${JSON.stringify(String(value))}`];
+  }
+  if (shape.type === "list" && shape.item.type === "choice" && typeof value === "string") {
+    return shape.item.values.includes(value) ? [`write [${value}]`] : [];
+  }
+  return [];
+}
+
+function shapeAt(path: KeyPath): Shape {
+  let shape: Shape = { type: "map", fields: recipeFields };
+  for (const key of path) {
+    const next: Shape | undefined =
+      shape.type === "map"
+        ? shape.fields[key]?.shape
+        : shape.type === "list"
+          ? shape.item
+          : undefined;
+    if (next === undefined) throw new TypeError(`shapeAt: there is no ${path.join(".")}`);
+    shape = next;
+  }
+  return shape;
+}
+
+function fieldsAt(path: KeyPath): Fields {
+  const shape = shapeAt(path);
+  if (shape.type !== "map") throw new TypeError(`fieldsAt: ${path.join(".")} is no map`);
+  return shape.fields;
+}
+
+/** The sections that have a key of this name. */
+function sectionsWith(key: string): string[] {
+  const found: string[] = [];
+  const visit = (fields: Fields, path: KeyPath) => {
+    for (const [name, { shape }] of Object.entries(fields) as [string, Field][]) {
+      if (name === key) found.push(path.length === 0 ? "the top level" : path.join("."));
+      if (shape.type === "map") visit(shape.fields, [...path, name]);
+    }
+  };
+  visit(recipeFields, []);
+  return found;
+}

@@ -1,0 +1,87 @@
+/**
+ * @file What has been computed: one directory per fingerprint, which is the working directory
+ * of its stage and then the home of its artifact. Reading changes nothing; damaged artifacts
+ * are set aside by the stage process that computes them again, under the directory's lock.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readCheckpoints } from "../base/checkpoint-directory.js";
+import { errorMessage } from "../base/errors.js";
+import { MANIFEST_FILE, readJson, sha256, verifyDirectorySync } from "../base/fs.js";
+import { asStageResult, stageFiles } from "../plan/stage-files.js";
+import type { ExistingStage } from "../plan/plan.js";
+import type { StageResult } from "../plan/stage.js";
+import { storeDirectory } from "./run-paths.js";
+
+export interface StoreProblem {
+  fingerprint: string;
+  path: string;
+  problem: string;
+}
+
+export interface Store {
+  /** Absolute working directory of a fingerprint, existing or not. */
+  directory(fingerprint: string): string;
+  /** The result of a stage whose artifact verifies (sizes; hashes below 1 GiB), once per store. */
+  finished(fingerprint: string): StageResult | undefined;
+  /** What can be built on: the artifact, or else the newest checkpoint that verifies. */
+  existing(fingerprint: string): ExistingStage | undefined;
+  /** What was found damaged so far. */
+  readonly problems: readonly StoreProblem[];
+}
+
+/** Opens the store below a runs directory (absolute). */
+export function openStore(runsRoot: string): Store {
+  const stages = storeDirectory(runsRoot);
+  const verified = new Map<string, StageResult>();
+  const problems: StoreProblem[] = [];
+  const directory = (fingerprint: string) => join(stages, fingerprint);
+
+  function note(fingerprint: string, path: string, problem: string): void {
+    if (!problems.some((known) => known.path === path)) {
+      problems.push({ fingerprint, path, problem });
+    }
+  }
+
+  function finished(fingerprint: string): StageResult | undefined {
+    const known = verified.get(fingerprint);
+    if (known) return known;
+    const output = join(directory(fingerprint), stageFiles.output);
+    const resultPath = join(directory(fingerprint), stageFiles.result);
+    // Without a result the stage is unfinished, whatever else is there.
+    if (!existsSync(resultPath)) return undefined;
+    try {
+      verifyDirectorySync(output);
+    } catch (error) {
+      note(fingerprint, output, errorMessage(error));
+      return undefined;
+    }
+    const result = readResult(resultPath, fingerprint);
+    if (result?.artifact !== sha256(readFileSync(join(output, MANIFEST_FILE)))) {
+      note(fingerprint, resultPath, `${resultPath}: damaged: not the result of this output`);
+      return undefined;
+    }
+    verified.set(fingerprint, result);
+    return result;
+  }
+
+  function existing(fingerprint: string): ExistingStage | undefined {
+    if (finished(fingerprint)) return { state: "finished" };
+    const { valid, broken } = readCheckpoints(
+      join(directory(fingerprint), stageFiles.checkpoints),
+      1,
+    );
+    for (const { directory: path, problem } of broken) note(fingerprint, path, problem);
+    return valid[0] && { state: "checkpoint", step: valid[0].step };
+  }
+
+  return { directory, finished, existing, problems };
+}
+
+function readResult(path: string, fingerprint: string): StageResult | undefined {
+  try {
+    return asStageResult(readJson(path), fingerprint);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * @file The process of one stage: `node dist/stages/process.js <working directory>`.
+ * It asks its stage to stop when it gets TERM or HUP, or when the executor's end of the IPC
+ * channel closes: no stage outlives its executor for longer than a checkpoint takes.
+ */
+import { realpathSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DllmError, ExitCode } from "../base/errors.js";
+import { readJson, writeJson } from "../base/fs.js";
+import { acquireLock, describeHolder } from "../base/lock.js";
+import { stageFiles, type StageError, type StageMessage } from "../plan/stage-files.js";
+import { StageStopped, stageKinds, type StageJob } from "../plan/stage.js";
+import { stageRegistry, type StageRegistry } from "./registry.js";
+import { describeFailure, runStage } from "./run-stage.js";
+
+/** Sends to the executor if it is still there; without one (started by hand) nothing. */
+function send(message: StageMessage): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** Returns the job of a working directory. @throws DllmError 65 when it is not one. */
+export function readJob(workingDirectory: string): StageJob {
+  const path = join(workingDirectory, stageFiles.spec);
+  const job = readJson(path) as Partial<StageJob> | null;
+  if (job?.schema !== 1 || !job.kind || !stageKinds.includes(job.kind) || !job.fingerprint) {
+    throw new DllmError(`${path}: not a stage's specification of schema 1`, {
+      exitCode: ExitCode.invalidInput,
+    });
+  }
+  return job as StageJob;
+}
+
+/**
+ * Runs the stage of a working directory to its end, as the main of a process: installs signal
+ * handlers, and ends the process with 0, 75 (stopped, resumable) or the error's exit code.
+ */
+export async function stageMain(
+  workingDirectory: string,
+  registry: StageRegistry = stageRegistry,
+): Promise<never> {
+  const stop = { requested: false };
+  const waiting = new AbortController();
+  const requestStop = () => {
+    // Asked twice: the newest checkpoint must do. Publishing survives an exit at any instant.
+    if (stop.requested) process.exit(ExitCode.temporary);
+    stop.requested = true;
+    waiting.abort();
+  };
+  process.on("SIGTERM", requestStop);
+  process.on("SIGHUP", requestStop);
+  process.on("disconnect", () => {
+    if (!stop.requested) requestStop();
+  });
+  // Ctrl-C is the executor's affair; Slurm sends CONT before TERM.
+  process.on("SIGINT", () => undefined);
+
+  const job = readJob(workingDirectory);
+  const fail = async (error: unknown): Promise<never> => {
+    const failure = describeFailure(error, job);
+    console.error(error instanceof DllmError ? error.format() : error);
+    const report: StageError = { schema: 1, attempt: job.attempt, ...failure };
+    await writeJson(join(workingDirectory, stageFiles.error), report);
+    return process.exit(failure.exitCode);
+  };
+  process.on("uncaughtException", (error) => void fail(error));
+  process.on("unhandledRejection", (error) => void fail(error));
+  try {
+    await acquireLock(join(workingDirectory, stageFiles.lock), {
+      what: `stage ${job.id}`,
+      onWait: (holder) => send({ type: "waiting", holder: describeHolder(holder) }),
+      signal: waiting.signal,
+    });
+    await runStage({
+      job,
+      workingDirectory,
+      registry,
+      stop,
+      report: (message) => {
+        if (message.type === "quarantined") console.error(JSON.stringify(message));
+        send(message);
+      },
+      now: () => performance.now(),
+    });
+  } catch (error) {
+    const stopped =
+      error instanceof StageStopped || (stop.requested && waiting.signal.aborted && isBusy(error));
+    if (!stopped) return fail(error);
+    console.log(`stage ${job.id}: stopped on request`);
+    process.exit(ExitCode.temporary);
+  }
+  process.exit(ExitCode.ok);
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof DllmError && error.exitCode === ExitCode.temporary;
+}
+
+const [, main, workingDirectory] = process.argv;
+if (main && realpathSync(main) === fileURLToPath(import.meta.url)) {
+  if (workingDirectory === undefined) {
+    console.error("usage: node dist/stages/process.js <working directory>");
+    process.exit(ExitCode.usage);
+  }
+  await stageMain(workingDirectory);
+}
