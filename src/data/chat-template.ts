@@ -96,19 +96,27 @@ function compileJinja(text: string, specialTokens: Readonly<Record<string, strin
   };
 }
 
-/** Cuts a rendering right after the content of its last message, as transformers does. */
-function cutAfterFinalMessage(rendered: string, content: string): string {
-  const stripped = pythonStrip(content);
-  const at = rendered.lastIndexOf(stripped);
+// Stands at the end of the last message while it is rendered. The space tells whether the
+// template keeps white space at the end of a message.
+const FINAL_MARK = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+/** Renders up to the end of the last message's content, as transformers does. */
+function renderToFinalMessage(
+  render: ChatRenderer,
+  messages: readonly ChatMessage[],
+  last: ChatMessage,
+): string {
+  const marked = { ...last, content: last.content + FINAL_MARK };
+  const text = render([...messages.slice(0, -1), marked]);
+  const at = text.lastIndexOf(FINAL_MARK.trimEnd());
   if (at < 0) {
-    throw new DllmError("continueFinalMessage: the chat template changes the last message", {
+    throw new DllmError(`chat template: a last message of role "${last.role}" is left out`, {
       exitCode: ExitCode.invalidInput,
+      details: ["expected a message that can be continued"],
     });
   }
-  const kept = content.slice(content.indexOf(stripped));
-  return (
-    rendered.slice(0, at) + (rendered.startsWith(kept, at) && kept === content ? kept : stripped)
-  );
+  const kept = text.slice(0, at);
+  return text.startsWith(FINAL_MARK, at) ? kept : kept.replace(TRAILING_SPACE, "");
 }
 
 /**
@@ -130,7 +138,7 @@ export function chatRenderer(
         details: ['expected at least one {"role": …, "content": …}'],
       });
     }
-    const rendered = render(messages, options);
-    return options.continueFinalMessage ? cutAfterFinalMessage(rendered, last.content) : rendered;
+    if (options.continueFinalMessage) return renderToFinalMessage(render, messages, last);
+    return render(messages, options);
   };
 }

@@ -1,0 +1,100 @@
+/**
+ * @file The grammar of `dataset_args`: `a[train:5_000,test:100] | b + c`.
+ * Source: ZHZisZZ/dllm@ca17675 dllm/data/utils.py, dllm/utils/utils.py parse_spec.
+ */
+import { DllmError, ExitCode } from "../base/errors.js";
+
+export interface DatasetPart {
+  name: string;
+  /** Row limits per split are integers, everything else is a string. */
+  options: Readonly<Record<string, string | number>>;
+}
+
+/** One part as the reference's parse_spec reads it; the name is null for `key=value` parts. */
+export interface DatasetSpec {
+  name: string | null;
+  options: Readonly<Record<string, string | number>>;
+}
+
+const INTEGER = /^\d+(?:_\d+)*$/;
+
+/**
+ * Returns the parts of a dataset string, in order. Both `|` and `+` separate them, wherever they
+ * stand: neither can be part of a name.
+ * @throws DllmError 65 for an entry without colon, a part without a name, or no part at all
+ */
+export function parseDatasetArgs(text: string): DatasetPart[] {
+  const parts = splitDatasetArgs(text).map((raw) => {
+    const { name, options } = parseDatasetSpec(raw);
+    if (name === null || name === "") {
+      throw new DllmError(`dataset "${raw}" has no name`, {
+        exitCode: ExitCode.invalidInput,
+        details: ['expected "name" or "name[train:1000,test:100]"'],
+      });
+    }
+    return { name, options };
+  });
+  if (parts.length === 0) {
+    throw new DllmError("no dataset is named", {
+      exitCode: ExitCode.invalidInput,
+      details: [`found: ${JSON.stringify(text)}`, 'expected "name", or several joined by "+"'],
+    });
+  }
+  return parts;
+}
+
+/** Returns the trimmed, non-empty parts of a dataset string. */
+export function splitDatasetArgs(text: string): string[] {
+  return text
+    .split(/[|+]/)
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
+
+/**
+ * Returns name and options of one part.
+ * @throws DllmError 65 when an entry in the brackets has no colon
+ */
+export function parseDatasetSpec(raw: string): DatasetSpec {
+  const text = raw.trim();
+  // The first bracket opens; text after the last one makes the whole part a name.
+  const opening = text.endsWith("]") ? text.indexOf("[") : -1;
+  const head = (opening < 0 ? text : text.slice(0, opening)).trim();
+  const body = opening < 0 ? "" : text.slice(opening + 1, -1);
+  // A map keeps a later duplicate's value, and keys such as __proto__ harmless.
+  const options = new Map<string, string | number>();
+  const hasName = !head.includes("=");
+  if (!hasName) {
+    for (const entry of entriesOf(head)) {
+      const [key, value] = splitOnce(entry, "=");
+      if (value === undefined) throw badEntry(entry, raw, "key=value");
+      options.set(key, value);
+    }
+  }
+  for (const entry of entriesOf(body)) {
+    const [key, value] = splitOnce(entry, ":");
+    if (value === undefined) throw badEntry(entry, raw, "key:value");
+    options.set(key, INTEGER.test(value) ? Number(value.replaceAll("_", "")) : value);
+  }
+  return { name: hasName ? head : null, options: Object.fromEntries(options) };
+}
+
+function entriesOf(text: string): string[] {
+  return text
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+}
+
+function splitOnce(entry: string, separator: string): [string, string | undefined] {
+  const at = entry.indexOf(separator);
+  if (at < 0) return [entry, undefined];
+  return [entry.slice(0, at).trim(), entry.slice(at + separator.length).trim()];
+}
+
+function badEntry(entry: string, raw: string, expected: string): DllmError {
+  return new DllmError(`dataset "${raw}": entry "${entry}" is not ${expected}`, {
+    exitCode: ExitCode.invalidInput,
+    details: ["expected row limits and options such as [train:1000,test:100]"],
+  });
+}
