@@ -2,7 +2,8 @@
  * @file The canonical identity of a stage: what it computes and from what, never where or when.
  */
 import { createHash } from "node:crypto";
-import { canonicalJson, type JsonObject } from "../base/json.js";
+import { basename, isAbsolute } from "node:path";
+import { canonicalJson, type Json, type JsonObject } from "../base/json.js";
 import { codeVersions } from "./code-version.js";
 import type { StageKind } from "./stage.js";
 
@@ -46,10 +47,19 @@ function effectiveParams(params: JsonObject, prefix: string): JsonObject {
   return Object.fromEntries(
     Object.entries(params)
       .filter(([key]) => hasEffect(prefix + key))
-      .map(([key, value]) =>
-        prefix === "" && key === "train"
-          ? [key, effectiveParams(value as JsonObject, `${key}.`)]
-          : [key, value],
-      ),
+      .map(([key, value]) => [key, effectiveValue(key, value, prefix + key)]),
   );
+}
+
+function effectiveValue(key: string, value: Json, path: string): Json {
+  // A source may be named by an absolute path: where it is says nothing about what it is.
+  if (key === "name" && typeof value === "string" && isAbsolute(value)) return basename(value);
+  if (Array.isArray(value)) {
+    return (value as readonly Json[]).map((item, index) =>
+      effectiveValue(key, item, `${path}.${index}`),
+    );
+  }
+  return typeof value === "object" && value !== null
+    ? effectiveParams(value as JsonObject, `${path}.`)
+    : value;
 }

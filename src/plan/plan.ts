@@ -2,7 +2,7 @@
  * @file The planner: stages of a recipe, each with its fingerprint, what will be done with it
  * and why. Pure: what is on disk comes in as pins, the store's answers and the previous plan.
  */
-import { DllmError, ExitCode } from "../base/errors.js";
+import { ExitCode } from "../base/errors.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import { describeChanges } from "./changes.js";
 import { codeVersions } from "./code-version.js";
@@ -40,7 +40,7 @@ export interface PlanInputs {
 
 /**
  * Returns the plan of a recipe.
- * @throws DllmError 78 for hardware that this version cannot use
+ * @throws RecipeError 78 for hardware that this version cannot use
  */
 export function planRun(inputs: PlanInputs): Plan {
   const { loaded, existing } = inputs;
@@ -77,14 +77,11 @@ function withoutOrigins(stage: RecipeStage): StageSpec {
 function checkHardware(loaded: LoadedRecipe): void {
   const { strategy } = loaded.recipe.hardware;
   if (strategy === "single") return;
-  throw new DllmError(
-    `${loaded.position("hardware.strategy")}: strategy is "${strategy}", and this version trains ` +
-      "on a single device",
-    {
-      exitCode: ExitCode.environment,
-      details: ['write "strategy: single", or leave it out: it never changes what is computed'],
-    },
-  );
+  throw loaded.errorAt("hardware.strategy", {
+    message: `strategy is "${strategy}", and this version trains on a single device`,
+    details: ['write "strategy: single", or leave it out: it never changes what is computed'],
+    exitCode: ExitCode.environment,
+  });
 }
 
 function decide(

@@ -19,13 +19,15 @@ export class RecipeError extends DllmError {
   readonly issues: readonly Issue[];
   readonly #label: string;
 
-  constructor(label: string, issues: readonly Issue[]) {
+  constructor(
+    label: string,
+    issues: readonly Issue[],
+    { exitCode = ExitCode.invalidInput, cause }: { exitCode?: ExitCode; cause?: unknown } = {},
+  ) {
     const ordered = inFileOrder(issues);
     const first = ordered[0];
     if (first === undefined) throw new TypeError("RecipeError: there is no issue");
-    super(`${formatPosition(first.at)}: ${printable(first.message)}`, {
-      exitCode: ExitCode.invalidInput,
-    });
+    super(`${formatPosition(first.at)}: ${printable(first.message)}`, { exitCode, cause });
     this.#label = label;
     this.issues = ordered;
   }

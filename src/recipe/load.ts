@@ -1,5 +1,6 @@
 /** @file Recipe files to frozen recipes: read, parse, override, validate, fill, check. */
 import { dirname, resolve } from "node:path";
+import type { ExitCode } from "../base/errors.js";
 import { checkRecipe } from "./checks.js";
 import { deepFreeze, fillDefaults } from "./defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
@@ -26,7 +27,15 @@ export interface LoadedRecipe {
   /** Whether the recipe or a `--set` wrote this key itself. */
   isWritten(keyPath: string): boolean;
   /** Returns the error that a value of this recipe is wrong, shown like all others. */
-  errorAt(keyPath: string, message: string, ...details: string[]): RecipeError;
+  errorAt(keyPath: string, problem: ValueProblem): RecipeError;
+}
+
+export interface ValueProblem {
+  message: string;
+  details?: readonly string[];
+  /** By default that of an invalid recipe. */
+  exitCode?: ExitCode;
+  cause?: unknown;
 }
 
 export interface LoadOptions {
@@ -76,8 +85,8 @@ export function parseRecipe(
     text,
     position: (keyPath) => formatPosition(valuePosition(root, keyPath)),
     isWritten,
-    errorAt: (keyPath, message, ...details) =>
-      new RecipeError(file, [{ at: valuePosition(root, keyPath), message, details }]),
+    errorAt: (keyPath, { message, details = [], ...options }) =>
+      new RecipeError(file, [{ at: valuePosition(root, keyPath), message, details }], options),
   };
 }
 
