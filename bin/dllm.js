@@ -2,4 +2,5 @@
 import { ensureBuilt } from "../scripts/setup.js";
 
 ensureBuilt();
-await import("../dist/cli.js");
+const { runCli } = await import("../dist/cli.js");
+process.exitCode = await runCli(process.argv.slice(2));

@@ -1,0 +1,190 @@
+/**
+ * @file The command line: names, arguments and options of all commands. A command's own module
+ * is imported when it is called, so that `--help`, `--version` and `validate` stay light.
+ */
+import { createRequire } from "node:module";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ExitCode } from "../base/errors.js";
+import type {
+  ChatCommand,
+  CommandIo,
+  PlanCommand,
+  ReportCommand,
+  ResultsCommand,
+  RunCommand,
+  SampleCommand,
+  SchemaCommand,
+  StatusCommand,
+  ValidateCommand,
+} from "./command.js";
+
+/** How a command's module is found. */
+export interface CommandModules {
+  validate: () => Promise<{ run: ValidateCommand }>;
+  plan: () => Promise<{ run: PlanCommand }>;
+  run: () => Promise<{ run: RunCommand }>;
+  status: () => Promise<{ run: StatusCommand }>;
+  results: () => Promise<{ run: ResultsCommand }>;
+  report: () => Promise<{ run: ReportCommand }>;
+  sample: () => Promise<{ run: SampleCommand }>;
+  chat: () => Promise<{ run: ChatCommand }>;
+  schema: () => Promise<{ run: SchemaCommand }>;
+}
+
+export const commandModules: CommandModules = {
+  validate: () => import("./validate.js"),
+  plan: () => import("./plan.js"),
+  run: () => import("./run.js"),
+  status: () => import("./status.js"),
+  results: () => import("./results.js"),
+  report: () => import("./report.js"),
+  sample: () => import("./sample.js"),
+  chat: () => import("./chat.js"),
+  schema: () => import("./schema.js"),
+};
+
+/** The version of this package. */
+export function packageVersion(): string {
+  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  return version;
+}
+
+/**
+ * Runs the command that the arguments (without node and script) name and returns its exit code.
+ * @throws CommanderError for a usage error, after printing it, and after printing help or version
+ */
+export async function runProgram(
+  argv: readonly string[],
+  io: CommandIo,
+  modules: CommandModules = commandModules,
+): Promise<ExitCode> {
+  let exitCode: ExitCode = ExitCode.ok;
+  const program = new Command("dllm")
+    .description("Train, evaluate and talk to masked-diffusion language models, from one recipe.")
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => {
+        io.write(text);
+      },
+      writeErr: (text) => {
+        io.err(text.trimEnd());
+      },
+      getOutHelpWidth: () => io.columns,
+      getErrHelpWidth: () => io.columns,
+    })
+    .showHelpAfterError("(add --help for what is possible)");
+
+  /** Declares a command whose module is imported when it is called. */
+  const declare = <Args extends readonly unknown[], Options>(
+    usage: string,
+    description: string,
+    load: () => Promise<{
+      run: (args: Args, options: Options, io: CommandIo) => Promise<ExitCode>;
+    }>,
+  ) =>
+    program
+      .command(usage)
+      .description(description)
+      .action(async (...all: unknown[]) => {
+        // Commander passes the arguments, then the options, then the command.
+        const args = all.slice(0, -2) as unknown as Args;
+        const options = all.at(-2) as Options;
+        exitCode = await (await load()).run(args, options, io);
+      });
+
+  declare("validate <recipe>", "check a recipe and show every problem in it", modules.validate)
+    .addOption(setOption())
+    .addOption(jsonOption());
+  declare("plan <recipe>", "show which stages would run, and why", modules.plan)
+    .addOption(setOption())
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("run <recipe>", "run a recipe; what is done already is reused", modules.run)
+    .addOption(setOption())
+    .addOption(runsOption())
+    .addOption(new Option("--json", "print one event per line as JSON").default(false));
+  declare("status [run]", "show how far runs are", modules.status)
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("results <run>", "show the figures of a run's evaluations", modules.results)
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("report <run>", "write the HTML report of a run", modules.report).addOption(runsOption());
+  const sample = declare(
+    "sample <model>",
+    "generate text with a run's final model or a model directory",
+    modules.sample,
+  )
+    .addOption(
+      new Option("--prompt <text>", "what to answer; may be repeated")
+        .argParser(append)
+        .makeOptionMandatory(),
+    )
+    .addOption(jsonOption());
+  const chat = declare(
+    "chat <model>",
+    "talk to a run's final model or a model directory",
+    modules.chat,
+  );
+  for (const command of [sample, chat]) {
+    for (const option of samplerOptions()) command.addOption(option);
+    command.addOption(runsOption());
+  }
+  declare("schema", "print the JSON Schema of recipes", modules.schema).addOption(
+    new Option("--write", "write it to schemas/recipe.schema.json").default(false),
+  );
+
+  await program.parseAsync([...argv], { from: "user" });
+  return exitCode;
+}
+
+function append(value: string, values: readonly string[] | undefined): string[] {
+  return [...(values ?? []), value];
+}
+
+function setOption(): Option {
+  return new Option("--set <key=value>", "write a value over the recipe's; may be repeated")
+    .argParser(append)
+    .default([]);
+}
+
+function runsOption(): Option {
+  return new Option("--runs <directory>", "directory of all runs").default("runs");
+}
+
+function jsonOption(): Option {
+  return new Option("--json", "print JSON").default(false);
+}
+
+function samplerOptions(): Option[] {
+  return [
+    new Option("--seed <n>", "seed of everything random").argParser(integerFrom(0)).default(42),
+    new Option("--max-new-tokens <n>", "tokens to generate").argParser(integerFrom(1)),
+    new Option("--block-size <n>", "tokens unmasked together").argParser(integerFrom(1)),
+    new Option("--steps <n>", "denoising steps over all blocks").argParser(integerFrom(1)),
+    new Option("--temperature <t>", "0 takes the most probable token").argParser(parseTemperature),
+    new Option("--remasking <rule>", "which tokens stay masked after a step").choices([
+      "low_confidence",
+      "random",
+    ]),
+  ];
+}
+
+function integerFrom(minimum: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < minimum || !Number.isSafeInteger(value)) {
+      throw new InvalidArgumentError(`Expected an integer at least ${minimum}.`);
+    }
+    return value;
+  };
+}
+
+function parseTemperature(text: string): number {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (!Number.isFinite(value) || value < 0) {
+    throw new InvalidArgumentError("Expected a number at least 0.");
+  }
+  return value;
+}
