@@ -53,6 +53,7 @@ export const purposes = {
   sampling: 5,
   remasking: 6,
   evaluation: 7,
+  evaluationMask: 10,
   dropout: 8,
   split: 9,
 } as const;

@@ -47,9 +47,24 @@ export interface ModelConfig {
   readonly json: JsonObject;
 }
 
+/** What a config.json takes from the tokenizer. */
+export interface TokenIds {
+  vocabSize: number;
+  padId: number;
+  bosId: number;
+  eosId: number;
+  clsId: number | undefined;
+  sepId: number | undefined;
+}
+
 export interface ModelFamilyDefinition<C extends ModelConfig = ModelConfig> {
   /** @throws DllmError 65 naming the field that is missing, of a wrong type, or not supported */
   parseConfig(json: JsonObject): C;
+  /**
+   * The whole config.json, as transformers writes it, of a model from scratch.
+   * @param json hyperparameters, which win over the defaults of the family
+   */
+  completeConfig(json: JsonObject, ids: TokenIds): JsonObject;
   parameters(config: C): readonly ParameterSpec[];
   /** Whether a checkpoint may hold this tensor although it is no parameter (tied copies). */
   isIgnoredTensor(name: string): boolean;

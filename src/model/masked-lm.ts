@@ -1,14 +1,11 @@
 /** @file A masked language model ready to predict: weights in memory, graphs compiled on demand. */
-import { join } from "node:path";
-import type { JsonObject } from "../base/json.js";
-import { readJson } from "../base/fs.js";
 import type { Value } from "../engine/onnx-session.js";
 import { OnnxSession } from "../engine/onnx-session.js";
 import { writeOnnx } from "../graph/onnx/writer.js";
 import { forwardInputs, inputNames } from "./graph-inputs.js";
-import { layOut, loadParameters, viewsOf } from "./parameters.js";
+import { readModel } from "./model-directory.js";
+import { layOut, viewsOf } from "./parameters.js";
 import type { Architecture } from "./registry.js";
-import { parseArchitecture } from "./registry.js";
 
 export interface LogitsInput {
   /** int32 [batch, seq], row-major */
@@ -91,18 +88,6 @@ export function createMaskedLm(
       sessions.clear();
     },
   };
-}
-
-/** Returns the architecture and the weights of a model directory (Hugging Face layout). */
-export async function readModel(
-  directory: string,
-): Promise<{ architecture: Architecture; parameters: Float32Array }> {
-  const architecture = parseArchitecture(readJson(join(directory, "config.json")) as JsonObject);
-  const { family, config } = architecture;
-  const parameters = await loadParameters(layOut(family.parameters(config)), directory, (name) =>
-    family.isIgnoredTensor(name),
-  );
-  return { architecture, parameters };
 }
 
 /**

@@ -23,6 +23,7 @@ import type {
   ModelConfig,
   ModelFamilyDefinition,
   ParameterSpec,
+  TokenIds,
 } from "./family.js";
 import { BATCH, SEQ } from "./family.js";
 
@@ -78,6 +79,38 @@ function parseConfig(json: JsonObject): ModernBertConfig {
     );
   }
   return parsed;
+}
+
+function completeConfig(json: JsonObject, ids: TokenIds): JsonObject {
+  return {
+    architectures: ["ModernBertForMaskedLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: ids.bosId,
+    classifier_activation: "gelu",
+    classifier_bias: false,
+    classifier_dropout: 0,
+    classifier_pooling: "cls",
+    cls_token_id: ids.clsId ?? ids.bosId,
+    decoder_bias: true,
+    deterministic_flash_attn: false,
+    dtype: "float32",
+    embedding_dropout: 0,
+    eos_token_id: ids.eosId,
+    hidden_activation: "gelu",
+    mlp_bias: false,
+    mlp_dropout: 0,
+    model_type: "modernbert",
+    norm_bias: false,
+    pad_token_id: ids.padId,
+    repad_logits_with_grad: false,
+    sep_token_id: ids.sepId ?? ids.eosId,
+    sparse_pred_ignore_index: -100,
+    sparse_prediction: false,
+    tie_word_embeddings: true,
+    vocab_size: ids.vocabSize,
+    ...json,
+  };
 }
 
 function parameters(config: ModernBertConfig): readonly ParameterSpec[] {
@@ -195,6 +228,7 @@ function forward(
 
 export const modernbert: ModelFamilyDefinition<ModernBertConfig> = {
   parseConfig,
+  completeConfig,
   parameters,
   isIgnoredTensor: (name) => name === "decoder.weight",
   forward,

@@ -81,15 +81,17 @@ export function initialiseParameters({ slots, size }: ParameterLayout, seed: num
  * Returns the parameters of a model directory (model.safetensors or a sharded index; any float
  * dtype), float32 [layout.size].
  * @param isIgnored names that a checkpoint may hold besides (tied copies, other heads)
+ * @param stem name of the weight file before `.safetensors`
  * @throws DllmError 65 naming every missing, unexpected or misshapen tensor
  */
 export async function loadParameters(
   { slots, size }: ParameterLayout,
   directory: string,
   isIgnored: (name: string) => boolean,
+  stem = "model",
 ): Promise<Float32Array> {
   const flat = new Float32Array(size);
-  const weights = await openWeights(directory);
+  const weights = await openWeights(directory, stem);
   try {
     const known = new Map(slots.map((slot) => [slot.spec.name, slot]));
     const problems: string[] = [];

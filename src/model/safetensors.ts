@@ -602,9 +602,9 @@ async function readIndex(path: string): Promise<Map<string, string>> {
  * `model.safetensors.index.json`.
  * @throws DllmError 66 when there are neither, 65 when index and shards disagree.
  */
-export async function openWeights(directory: string): Promise<WeightFiles> {
-  const single = join(directory, "model.safetensors");
-  const indexPath = join(directory, "model.safetensors.index.json");
+export async function openWeights(directory: string, stem = "model"): Promise<WeightFiles> {
+  const single = join(directory, `${stem}.safetensors`);
+  const indexPath = join(directory, `${stem}.safetensors.index.json`);
   const exists = (path: string) =>
     stat(path).then(
       () => true,
@@ -619,7 +619,7 @@ export async function openWeights(directory: string): Promise<WeightFiles> {
     throw new DllmError(`${directory}: no weights`, {
       exitCode: ExitCode.notFound,
       details: [
-        "expected model.safetensors or model.safetensors.index.json (pickles are not read)",
+        `expected ${stem}.safetensors or ${stem}.safetensors.index.json (pickles are not read)`,
       ],
     });
   }
@@ -639,7 +639,7 @@ export async function openWeights(directory: string): Promise<WeightFiles> {
           throw invalid(
             file.path,
             `tensor ${quote(name)} is here`,
-            `${elsewhere}, where weight_map of model.safetensors.index.json has it`,
+            `${elsewhere}, where weight_map of ${stem}.safetensors.index.json has it`,
           );
         }
       }

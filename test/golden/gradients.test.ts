@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { alphaSchedules } from "../../src/diffusion/alpha-schedule.js";
 import { positionWeights } from "../../src/diffusion/loss.js";
 import { maskBatch, sampleTimestep } from "../../src/diffusion/masking.js";
-import { readModel } from "../../src/model/masked-lm.js";
+import { readModel } from "../../src/model/model-directory.js";
 import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { modelFamilies } from "../../src/model/registry.js";
 import { readSafetensors, toFloat32 } from "../../src/model/safetensors.js";

@@ -6,12 +6,8 @@ import type { JsonObject } from "../../src/base/json.js";
 import { OnnxSession } from "../../src/engine/onnx-session.js";
 import { writeOnnx } from "../../src/graph/onnx/writer.js";
 import { forwardInputs } from "../../src/model/graph-inputs.js";
-import {
-  createMaskedLm,
-  inputFeeds,
-  parameterFeeds,
-  readModel,
-} from "../../src/model/masked-lm.js";
+import { createMaskedLm, inputFeeds, parameterFeeds } from "../../src/model/masked-lm.js";
+import { readModel } from "../../src/model/model-directory.js";
 import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { modelFamilies, parseArchitecture } from "../../src/model/registry.js";
 import { readSafetensors, toFloat32 } from "../../src/model/safetensors.js";
