@@ -309,15 +309,12 @@ function buildTree(
   const scalarValue = (value: unknown, source: string | undefined, position: Position): Scalar => {
     if (typeof value === "number" && !Number.isFinite(value)) {
       report(position, `the number ${source ?? value} is not finite`);
-      return null;
-    }
-    if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    } else if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
       report(
         position,
-        `the integer ${source ?? value} is too large`,
+        `the integer ${source} is too large`,
         `expected at most ${Number.MAX_SAFE_INTEGER} (2^53 - 1) in size`,
       );
-      return null;
     }
     if (value === null || typeof value === "string" || typeof value === "boolean") return value;
     if (typeof value === "number") return value;

@@ -95,8 +95,8 @@ function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
   const isEmpty = node.type === "scalar" && node.value === null;
   const at = (isEmpty ? keyAt : undefined) ?? node.at;
   if (error.keyword === "uniqueItems") {
-    const { i } = error.params as { i: number };
-    const item = findNode(root, [...path, String(i)]).node;
+    const { i, j } = error.params as { i: number; j: number };
+    const item = findNode(root, [...path, String(Math.max(i, j))]).node;
     return { at: item.at, message: `${label} names ${describeValue(item)} twice`, details: [] };
   }
   return {

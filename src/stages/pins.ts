@@ -4,11 +4,10 @@
  */
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join, resolve } from "node:path";
 import { DllmError, ExitCode, errorCode } from "../base/errors.js";
-import { sha256File } from "../base/fs.js";
+import { ioError } from "../base/fs.js";
 import { parseDatasetArgs, type DatasetPart } from "../data/dataset-args.js";
-import type { PinnedFile, SourceParams } from "../plan/params.js";
+import type { SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 
@@ -111,7 +110,7 @@ async function pinDirectories(
     if (!pins.model.files.some(({ path }) => path.endsWith(".safetensors"))) {
       throw loaded.errorAt("model.name_or_path", {
         message: `model ${modelName} has no weights in safetensors format`,
-        details: [`expected model.safetensors in ${resolve(loaded.directory, modelName)}`],
+        details: [`looked in ${locations.get(modelName)}`],
         exitCode: ExitCode.notFound,
       });
     }
@@ -153,40 +152,30 @@ async function pinDirectory(
   loaded: LoadedRecipe,
   { keyPath, name, locations, required, isPart }: DirectoryToPin,
 ): Promise<PinnedDirectory> {
-  const location = resolve(loaded.directory, name);
+  const { findSource, pinFiles } = await import("../data/sources.js");
   const what = keyPath.slice(0, keyPath.indexOf("."));
-  const entries = await readdir(location).catch((cause: unknown) => {
-    const code = errorCode(cause);
-    throw loaded.errorAt(keyPath, {
-      message:
-        code === "ENOTDIR"
-          ? `${what} ${name} is not a directory`
-          : code === "ENOENT"
-            ? `${what} ${name} does not exist`
-            : `${what} ${name} cannot be read (${code ?? "unknown error"})`,
-      details: [`looked for ${location}`],
-      exitCode: code === "EACCES" ? ExitCode.noPermission : ExitCode.notFound,
-      cause,
+  try {
+    const location = await findSource(name, loaded.directory);
+    const entries = await readdir(location).catch((cause: unknown) => {
+      throw errorCode(cause) === "ENOTDIR"
+        ? new DllmError(`${what} ${name} is a file, expected a directory`, {
+            exitCode: ExitCode.invalidInput,
+            cause,
+          })
+        : ioError("read", location, cause);
     });
-  });
-  for (const file of required) {
-    if (entries.includes(file)) continue;
-    throw loaded.errorAt(keyPath, {
-      message: `${what} ${name} has no ${file}`,
-      details: [`looked in ${location}`],
-      exitCode: ExitCode.notFound,
-    });
-  }
-  const files: PinnedFile[] = [];
-  for (const path of entries.filter(isPart).sort()) {
-    try {
-      files.push({ path, ...(await sha256File(join(location, path))) });
-    } catch (error) {
-      throw atKey(loaded, keyPath, error);
+    const missing = required.find((file) => !entries.includes(file));
+    if (missing !== undefined) {
+      throw new DllmError(`${what} ${name} has no ${missing}`, {
+        exitCode: ExitCode.notFound,
+        details: [`looked in ${location}`],
+      });
     }
+    locations.set(name, location);
+    return { name, files: await pinFiles(location, entries.filter(isPart).sort()) };
+  } catch (error) {
+    throw atKey(loaded, keyPath, error);
   }
-  locations.set(name, location);
-  return { name, files };
 }
 
 /** The same error, at the recipe's value that it is about. */

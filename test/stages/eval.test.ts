@@ -14,7 +14,7 @@ import type { EvalResult } from "../../src/evaluate/result.js";
 import type { EvalParams } from "../../src/plan/params.js";
 import { StageStopped, type MetricRecord, type StageContext } from "../../src/plan/stage.js";
 import { run } from "../../src/stages/eval.js";
-import { writeTinyModel } from "../support/tiny-model.js";
+import { writeModelDirectory } from "../support/model-directory.js";
 
 const params: EvalParams = {
   eval: { tasks: ["heldout_likelihood", "exact_match"], limit: -1, batch_size: 2, mc_num: 4 },
@@ -39,7 +39,7 @@ const params: EvalParams = {
 let root: string;
 beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "dllm-eval-"));
-  await writeTinyModel(join(root, "model"));
+  await writeModelDirectory(join(root, "model"));
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
