@@ -5,8 +5,8 @@
  * Without flock(1), or where the file system refuses it, owner-file.ts is the fallback.
  */
 import { spawn } from "node:child_process";
-import { constants } from "node:fs";
-import { open, type FileHandle } from "node:fs/promises";
+import { closeSync, constants, openSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { DllmError, ExitCode } from "./errors.js";
 import { ioError, readJson, writeJson } from "./files.js";
 import { takeOwnerFile } from "./owner-file.js";
@@ -72,8 +72,14 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
     command: ["dllm", ...process.argv.slice(2)].join(" "),
     since: new Date().toISOString(),
   };
+  const held = lock;
   await writeJson(`${path}.json`, holder);
-  return lock;
+  return {
+    async release() {
+      await rm(`${path}.json`, { force: true });
+      await held.release();
+    },
+  };
 }
 
 interface Attempt {
@@ -82,17 +88,25 @@ interface Attempt {
 }
 
 async function tryLock(path: string, attempt: Attempt): Promise<Lock | "busy"> {
-  let handle: FileHandle;
+  // A plain descriptor: a FileHandle would be closed, and unlock, when it is garbage-collected.
+  let descriptor: number;
   try {
     // Never through a symbolic link: the name is ours.
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-    handle = await open(path, flags, 0o600);
+    descriptor = openSync(path, flags, 0o600);
   } catch (error) {
     throw ioError("create the lock file", path, error);
   }
-  const answer = await runFlock(handle.fd, attempt);
-  if (answer === "held") return { release: () => handle.close() };
-  await handle.close();
+  const answer = await runFlock(descriptor, attempt);
+  if (answer === "held") {
+    return {
+      release() {
+        closeSync(descriptor);
+        return Promise.resolve();
+      },
+    };
+  }
+  closeSync(descriptor);
   return answer === "busy" ? "busy" : takeOwnerFile(`${path}.owner`, attempt);
 }
 

@@ -60,3 +60,14 @@ export interface StageFailure {
 export type StampedEvent = { time: string; elapsed_s: number } & RunEvent;
 
 export type EventSink = (event: StampedEvent) => void;
+
+/** What to do with the kinds of event that matter to somebody. */
+export type EventHandlers<T> = {
+  [E in StampedEvent as E["event"]]?: (event: E) => T;
+};
+
+/** Returns what the handler of the event returns, or undefined where there is none. */
+export function handleEvent<T>(event: StampedEvent, handlers: EventHandlers<T>): T | undefined {
+  const handler = handlers[event.event] as ((event: StampedEvent) => T) | undefined;
+  return handler?.(event);
+}

@@ -1,17 +1,15 @@
 /**
- * @file The process of one stage: `node dist/stages/process.js <working directory>`.
- * It asks its stage to stop when it gets TERM or HUP, or when the executor's end of the IPC
- * channel closes: no stage outlives its executor for longer than a checkpoint takes.
+ * @file The main of a stage process. It asks its stage to stop when it gets TERM or HUP, or when
+ * the executor's end of the IPC channel closes: no stage outlives its executor for longer than a
+ * checkpoint takes.
  */
-import { realpathSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson, writeJson } from "../base/fs.js";
 import { acquireLock, describeHolder } from "../base/lock.js";
 import { stageFiles, type StageError, type StageMessage } from "../plan/stage-files.js";
 import { StageStopped, stageKinds, type StageJob } from "../plan/stage.js";
-import { stageRegistry, type StageRegistry } from "./registry.js";
+import type { StageRegistry } from "./registry.js";
 import { describeFailure, runStage } from "./run-stage.js";
 
 /** Sends to the executor if it is still there; without one (started by hand) nothing. */
@@ -35,10 +33,7 @@ export function readJob(workingDirectory: string): StageJob {
  * Runs the stage of a working directory to its end, as the main of a process: installs signal
  * handlers, and ends the process with 0, 75 (stopped, resumable) or the error's exit code.
  */
-export async function stageMain(
-  workingDirectory: string,
-  registry: StageRegistry = stageRegistry,
-): Promise<never> {
+export async function stageMain(workingDirectory: string, registry: StageRegistry): Promise<never> {
   const stop = { requested: false };
   const waiting = new AbortController();
   const requestStop = () => {
@@ -55,7 +50,10 @@ export async function stageMain(
   // Ctrl-C is the executor's affair; Slurm sends CONT before TERM.
   process.on("SIGINT", () => undefined);
 
-  const job = readJob(workingDirectory);
+  // The executor may have died while this process was starting.
+  if (process.connected === false && !stop.requested) requestStop();
+
+  const job = jobOrExit(workingDirectory);
   const fail = async (error: unknown): Promise<never> => {
     const failure = describeFailure(error, job);
     console.error(error instanceof DllmError ? error.format() : error);
@@ -83,8 +81,7 @@ export async function stageMain(
       now: () => performance.now(),
     });
   } catch (error) {
-    const stopped =
-      error instanceof StageStopped || (stop.requested && waiting.signal.aborted && isBusy(error));
+    const stopped = error instanceof StageStopped || (stop.requested && isBusy(error));
     if (!stopped) return fail(error);
     console.log(`stage ${job.id}: stopped on request`);
     process.exit(ExitCode.temporary);
@@ -92,15 +89,17 @@ export async function stageMain(
   process.exit(ExitCode.ok);
 }
 
-function isBusy(error: unknown): boolean {
-  return error instanceof DllmError && error.exitCode === ExitCode.temporary;
+/** Without a job there is no attempt to report on: the message is in the log. */
+function jobOrExit(workingDirectory: string): StageJob {
+  try {
+    return readJob(workingDirectory);
+  } catch (error) {
+    if (!(error instanceof DllmError)) throw error;
+    console.error(error.format());
+    return process.exit(error.exitCode);
+  }
 }
 
-const [, main, workingDirectory] = process.argv;
-if (main && realpathSync(main) === fileURLToPath(import.meta.url)) {
-  if (workingDirectory === undefined) {
-    console.error("usage: node dist/stages/process.js <working directory>");
-    process.exit(ExitCode.usage);
-  }
-  await stageMain(workingDirectory);
+function isBusy(error: unknown): boolean {
+  return error instanceof DllmError && error.exitCode === ExitCode.temporary;
 }
