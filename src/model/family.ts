@@ -21,19 +21,19 @@ export interface ParameterSpec {
   decays: boolean;
 }
 
-/** Inputs of a forward pass; symbolic dimensions `batch`, `seq`, `masked`. */
+/** Inputs of a forward pass; symbolic dimensions `batch`, `seq`, `masked`; integers of any width. */
 export interface ForwardInputs {
-  /** int32 [batch, seq] */
+  /** int [batch, seq] */
   inputIds: Tensor;
-  /** int32 [batch, seq], 1 for visible keys; absent: all are visible. */
+  /** int [batch, seq], 1 for visible keys; absent: all are visible. */
   attentionMask?: Tensor;
-  /** int32 [masked]: flat indices (row * seq + column) where logits are wanted. */
-  positions: Tensor;
+  /** int [masked]: flat indices (row * seq + column) where logits are wanted; absent: everywhere. */
+  positions?: Tensor;
   parameters: ReadonlyMap<string, Tensor>;
 }
 
 export interface ForwardOutputs {
-  /** float32 [masked, vocab] */
+  /** float32 [masked, vocab]; without `positions` [batch*seq, vocab] */
   logits: Tensor;
   /** float32 [batch*seq, hidden]: after the embedding, then after each layer. */
   hiddenStates: readonly Tensor[];

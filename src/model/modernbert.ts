@@ -215,7 +215,7 @@ function forward(
     hiddenStates.push(hidden);
   }
 
-  const wanted = gatherRows(hidden, positions);
+  const wanted = positions ? gatherRows(hidden, positions) : hidden;
   const final = layerNorm(wanted, weight("model.final_norm.weight"), normEps);
   const transformed = layerNorm(
     gelu(linear(final, weight("head.dense.weight"))),

@@ -18,38 +18,51 @@ function varint(value: number | bigint): Buffer {
   return Buffer.from(bytes);
 }
 
-/** A message under construction. Fields are numbered as in onnx.proto3. */
+/**
+ * A message under construction. Fields are numbered as in onnx.proto3. Large byte fields are
+ * kept as views, never copied, until the message is encoded or its chunks are written out.
+ */
 export class Message {
-  private readonly chunks: Uint8Array[] = [];
+  private readonly parts: Uint8Array[] = [];
+  private size = 0;
+
+  /** The encoded message in pieces, in order. */
+  get chunks(): readonly Uint8Array[] {
+    return this.parts;
+  }
 
   int(field: number, value: number | bigint): this {
-    this.chunks.push(varint((field << 3) | VARINT), varint(value));
-    return this;
+    return this.append(varint((field << 3) | VARINT), varint(value));
   }
 
   float(field: number, value: number): this {
     const bytes = Buffer.alloc(4);
     bytes.writeFloatLE(value);
-    this.chunks.push(varint((field << 3) | FIXED32), bytes);
-    return this;
+    return this.append(varint((field << 3) | FIXED32), bytes);
   }
 
   bytes(field: number, value: Uint8Array | string): this {
     const data = typeof value === "string" ? Buffer.from(value, "utf8") : value;
-    this.chunks.push(varint((field << 3) | LENGTH_DELIMITED), varint(data.byteLength), data);
-    return this;
+    return this.append(...this.lengthPrefix(field, data.byteLength), data);
   }
 
   message(field: number, value: Message): this {
-    return this.bytes(field, value.encode());
-  }
-
-  /** A packed repeated integer field. */
-  packedInts(field: number, values: readonly number[]): this {
-    return this.bytes(field, Buffer.concat(values.map(varint)));
+    return this.append(...this.lengthPrefix(field, value.size), ...value.parts);
   }
 
   encode(): Buffer {
-    return Buffer.concat(this.chunks);
+    return Buffer.concat(this.parts);
+  }
+
+  private lengthPrefix(field: number, length: number): [Buffer, Buffer] {
+    return [varint((field << 3) | LENGTH_DELIMITED), varint(length)];
+  }
+
+  private append(...parts: Uint8Array[]): this {
+    for (const part of parts) {
+      this.parts.push(part);
+      this.size += part.byteLength;
+    }
+    return this;
   }
 }

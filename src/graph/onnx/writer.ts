@@ -40,13 +40,17 @@ function valueInfo(name: string, dtype: DType, shape: Shape): Message {
 const isInput = (node: Node): boolean => node.op === (inputOp as OpDefinition);
 const inputAttributes = (node: Node): InputAttributes => node.attributes as InputAttributes;
 
-/** Returns the names and types of a graph's inputs, in order of creation. */
-export function inputsOf(outputs: readonly Tensor[]): readonly InputAttributes[] {
-  return nodesOf(outputs).filter(isInput).map(inputAttributes);
+/** Returns the bytes of an ONNX model that computes the outputs from the graph's inputs. */
+export function writeOnnx(graph: OnnxGraph): Buffer {
+  return onnxModel(graph).encode();
 }
 
-/** Returns the bytes of an ONNX model that computes the outputs from the graph's inputs. */
-export function writeOnnx({ outputs, initializers, metadata = {} }: OnnxGraph): Buffer {
+/** The same as pieces to write one after the other: initializers are views, not copies. */
+export function onnxChunks(graph: OnnxGraph): readonly Uint8Array[] {
+  return onnxModel(graph).chunks;
+}
+
+function onnxModel({ outputs, initializers, metadata = {} }: OnnxGraph): Message {
   const nodes = nodesOf(Object.values(outputs));
   const inputs = nodes.filter(isInput).map(inputAttributes);
   const fed = inputs.filter(({ name }) => !initializers?.has(name));
@@ -107,5 +111,5 @@ export function writeOnnx({ outputs, initializers, metadata = {} }: OnnxGraph): 
   for (const [key, value] of Object.entries(metadata)) {
     model.message(14, new Message().bytes(1, key).bytes(2, value));
   }
-  return model.encode();
+  return model;
 }
