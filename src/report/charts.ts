@@ -13,14 +13,16 @@ export interface ChartSeries {
   label: string;
   x: number[];
   y: (number | null)[];
-  /** `line`: logged often, may be smoothed; `marks`: seldom, each point is drawn. */
-  form: "line" | "marks";
+  /** `noisy` curves may be smoothed; of `marks`, logged seldom, each point is drawn. */
+  form: "line" | "noisy" | "marks";
 }
 
 export interface Chart {
   title: string;
   /** Whether a logarithmic scale says something. */
   logScale: boolean;
+  /** Half the page wide, not a third. */
+  wide: boolean;
   series: ChartSeries[];
   /** Steps at which a figure was not finite. */
   notFinite: number[];
@@ -30,6 +32,7 @@ export interface Chart {
 interface ChartPlan {
   title: string;
   logScale: boolean;
+  wide: boolean;
   figures: Readonly<Record<string, { label: string; form: ChartSeries["form"] }>>;
 }
 
@@ -37,14 +40,16 @@ const plans: readonly ChartPlan[] = [
   {
     title: "Loss",
     logScale: true,
+    wide: true,
     figures: {
-      loss: { label: "train loss", form: "line" },
+      loss: { label: "train loss", form: "noisy" },
       eval_loss: { label: "held-out loss", form: "marks" },
     },
   },
   {
     title: "Negative log-likelihood per token",
     logScale: true,
+    wide: true,
     figures: {
       nll: { label: "train", form: "marks" },
       eval_nll: { label: "held-out", form: "marks" },
@@ -53,17 +58,20 @@ const plans: readonly ChartPlan[] = [
   {
     title: "Learning rate",
     logScale: false,
+    wide: false,
     figures: { learning_rate: { label: "learning rate", form: "line" } },
   },
   {
     title: "Gradient norm",
     logScale: true,
-    figures: { grad_norm: { label: "norm before clipping", form: "line" } },
+    wide: false,
+    figures: { grad_norm: { label: "norm before clipping", form: "noisy" } },
   },
   {
     title: "Throughput",
     logScale: false,
-    figures: { tokens_per_second: { label: "tokens per second", form: "line" } },
+    wide: false,
+    figures: { tokens_per_second: { label: "tokens per second", form: "noisy" } },
   },
 ];
 
@@ -95,9 +103,10 @@ export function chartsOf(metrics: Metrics): Chart[] {
     .map((name): ChartPlan => ({
       title: name,
       logScale: false,
-      figures: { [name]: { label: name, form: "line" } },
+      wide: false,
+      figures: { [name]: { label: name, form: "noisy" } },
     }));
-  return [...plans, ...others].flatMap(({ title, logScale, figures }): Chart[] => {
+  return [...plans, ...others].flatMap(({ title, logScale, wide, figures }): Chart[] => {
     const found = Object.entries(figures)
       .filter(([name]) => seriesOf(metrics, name).steps.length >= LEAST_POINTS)
       .map(([name, { label, form }]) => {
@@ -106,7 +115,7 @@ export function chartsOf(metrics: Metrics): Chart[] {
       });
     if (found.length === 0) return [];
     const notFinite = [...new Set(found.flatMap((one) => one.notFinite))].sort((a, b) => a - b);
-    return [{ title, logScale, series: found.map(({ series }) => series), notFinite }];
+    return [{ title, logScale, wide, series: found.map(({ series }) => series), notFinite }];
   });
 }
 
@@ -117,6 +126,11 @@ function describe({ label, x, y }: ChartSeries): string {
   if (first < 0) return `${label}: no finite value`;
   const at = (i: number) => `${formatNumber(y[i]!)} at step ${formatNumber(x[i]!)}`;
   return `${label}: ${at(first)} to ${at(last)}`;
+}
+
+function listSteps(steps: readonly number[]): string {
+  const more = steps.length > 5 ? `, … (${steps.length} in all)` : "";
+  return steps.slice(0, 5).map(formatNumber).join(", ") + more;
 }
 
 /** Returns the section of one training stage; `index` finds its charts in the page's data. */
@@ -140,20 +154,15 @@ export function renderCharts(stage: ReportStage, charts: readonly Chart[], index
     </div>
     <div class="charts">
       ${charts.map(
-        ({ title, series, notFinite }, i) =>
-          html`<figure class="chart" data-chart="${i}">
+        ({ title, wide, series, notFinite }, i) =>
+          html`<figure class="chart ${wide ? "wide" : ""}" data-chart="${i}">
             <h4>${title}</h4>
             <div class="plot"></div>
             <figcaption>
-              ${series.map((one) => html`<span>${describe(one)}</span>`)}
+              <span class="spoken">${series.map(describe).join("; ")}</span>
               ${
                 notFinite.length > 0
-                  ? html`<span class="bad"
-                      >not finite at step
-                      ${notFinite.slice(0, 5).map(formatNumber).join(", ")}${
-                        notFinite.length > 5 ? ", …" : ""
-                      }</span
-                    >`
+                  ? html`<span class="bad">not finite at step ${listSteps(notFinite)}</span>`
                   : ""
               }
             </figcaption>

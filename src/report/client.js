@@ -7,21 +7,27 @@
 (() => {
   const data = JSON.parse(document.getElementById("report-data").textContent);
   const PLOT_HEIGHT = 230;
-  // Share of the running mean that one step keeps: about the last ten points are seen.
-  const SMOOTHING = 0.9;
-
   const colour = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-  /** Exponential running mean, corrected for its start at zero. */
+  /**
+   * Mean over neighbouring points, weighted by a Gaussian: unlike a running mean it does not lag
+   * behind the curve. A thirtieth of the curve to either side counts.
+   */
   function smooth(values) {
-    let mean = 0;
-    let weight = 0;
-    return values.map((value) => {
-      if (value === null || value === undefined) return value;
-      mean = SMOOTHING * mean + (1 - SMOOTHING) * value;
-      weight = SMOOTHING * weight + (1 - SMOOTHING);
-      return mean / weight;
+    const sigma = Math.max(2, values.length / 60);
+    const reach = Math.ceil(2.5 * sigma);
+    return values.map((value, i) => {
+      if (value === null) return null;
+      let sum = 0;
+      let weights = 0;
+      for (let j = Math.max(0, i - reach); j <= Math.min(values.length - 1, i + reach); j++) {
+        if (values[j] === null) continue;
+        const weight = Math.exp(-(((j - i) / sigma) ** 2) / 2);
+        sum += weight * values[j];
+        weights += weight;
+      }
+      return sum / weights;
     });
   }
 
@@ -48,7 +54,7 @@
     chart.series.forEach((one, i) => {
       const stroke = () => colour(`curve-${(i % 4) + 1}`);
       const marks = one.form === "marks";
-      const isSmoothed = smoothing && !marks && one.x.length > 12;
+      const isSmoothed = smoothing && one.form === "noisy" && one.x.length > 12;
       tables.push([one.x, one.y]);
       series.push({
         label: one.label,
@@ -92,11 +98,18 @@
         .slice(1)
         .flat()
         .every((v) => v == null || v > 0);
+    // Without a cursor the legend shows where each curve ended.
+    const lastOf = (column) =>
+      column.findLastIndex((value) => value !== null && value !== undefined);
+    const showLast = (u) => {
+      if (u.cursor.idx == null) u.setLegend({ idxs: u.data.map(lastOf) }, false);
+    };
     const options = {
       width: Math.max(240, holder.clientWidth),
       height: PLOT_HEIGHT,
       padding: [8, 12, 0, 0],
       cursor: { sync: { key: group }, y: false, points: { size: 7 } },
+      hooks: { ready: [showLast], setCursor: [showLast] },
       legend: { markers: { width: 0, fill: (u, i) => u.series[i].stroke(u, i) } },
       scales: { x: { time: false }, y: isLog ? { distr: 3 } : {} },
       axes: [

@@ -15,10 +15,10 @@ export interface DagNode {
   title: string;
 }
 
-const NODE_WIDTH = 172;
+const NODE_WIDTH = 150;
 const NODE_HEIGHT = 68;
 const PASS_HEIGHT = 10;
-const COLUMN_GAP = 44;
+const COLUMN_GAP = 40;
 const ROW_GAP = 18;
 const MARGIN = 4;
 const SWEEPS = 8;
@@ -128,7 +128,7 @@ function drawNode({ node, layer, y }: Place, left: (layer: number) => number): H
   if (node === undefined) return html``;
   const x = left(layer);
   const top = y - NODE_HEIGHT / 2;
-  const shown = node.id.length > 21 ? `${node.id.slice(0, 20)}…` : node.id;
+  const shown = node.id.length > 17 ? `${node.id.slice(0, 16)}…` : node.id;
   return html`<g class="node tone-${node.tone}">
     <title>${node.title}</title>
     <rect x="${x}" y="${top}" width="${NODE_WIDTH}" height="${NODE_HEIGHT}" rx="8"></rect>

@@ -82,7 +82,7 @@ function renderTime({ stages }: RunData): Html {
   if (total === 0) return html``;
   const width = 1000;
   let x = 0;
-  const tone = (i: number) => `c${(i % 5) as number}`;
+  const tone = (i: number) => `c${(i + 1) % 5}`;
   const parts = timed.map(({ id, seconds }, i) => {
     const part = (width * seconds!) / total;
     x += part;
@@ -138,8 +138,7 @@ export function renderSummary(run: RunData, comparison: Comparison): Html {
           </div>`
         : ""
     }
-    <div class="panel-gap">${renderCards(run, comparison)}</div>
-    ${renderTime(run)}
+    ${renderCards(run, comparison)} ${renderTime(run)}
   </section>`;
 }
 
@@ -218,7 +217,7 @@ function renderProtocols({ models, rows }: Comparison): Html {
 /** Bars of each part of a task, a bar per evaluated model. */
 function renderBars(task: string, models: readonly string[], rows: readonly ComparedRow[]): Html {
   const label = 150;
-  const full = 560;
+  const full = 850;
   const bar = 13;
   const height = models.length * (bar + 3) + 14;
   const most = Math.max(
@@ -302,9 +301,8 @@ export function renderEvaluations({ models, rows }: Comparison): Html {
           ${rows.map(renderResultRow)}
         </tbody>
       </table>
+      ${renderProtocols({ models, rows })}
     </div>
-    ${renderProtocols({ models, rows })}
-    <p></p>
     ${groups.map((task) =>
       renderBars(
         task,

@@ -57,7 +57,7 @@ main > section { padding: 36px 0 4px; }
 .card, .chart, .panel {
   background: var(--surface); border: 1px solid var(--line); border-radius: 12px; box-shadow: var(--shadow);
 }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(205px, 1fr)); gap: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 14px; margin-bottom: 16px; }
 .card { padding: 16px 18px; }
 .card .name { color: var(--muted); font-size: 13px; }
 .card .value { font-size: 28px; line-height: 1.25; font-weight: 640; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
@@ -72,14 +72,17 @@ main > section { padding: 36px 0 4px; }
 .toggle, button, select {
   display: inline-flex; align-items: center; gap: 7px; border: 1px solid var(--line); border-radius: 8px;
   background: var(--surface); color: var(--text); padding: 5px 11px; cursor: pointer;
-  font: 550 13px/1.4 inherit; font-family: inherit;
+  font-family: inherit; font-size: 13px; font-weight: 550; line-height: 1.4;
 }
 .toggle:hover, button:hover, select:hover { border-color: var(--muted); }
 .toggle input { accent-color: var(--accent); margin: 0; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(440px, 100%), 1fr)); gap: 14px; }
+.charts { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 14px; }
+.chart { grid-column: span 2; } .chart.wide { grid-column: span 3; }
+@media (max-width: 900px) { .chart, .chart.wide { grid-column: span 6; } }
 .chart { margin: 0; padding: 14px 16px 12px; min-width: 0; }
 .plot { min-height: 262px; }
-figcaption { font-size: 12.5px; display: flex; flex-wrap: wrap; gap: 2px 16px; padding-top: 4px; }
+figcaption { font-size: 12.5px; }
+.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .uplot { width: 100%; font-family: inherit; }
 .u-legend { font-size: 12.5px; text-align: left; margin: 0; color: var(--muted); }
 .u-legend th { font-weight: 500; }
@@ -104,6 +107,7 @@ td .best, .best { font-weight: 650; }
 .hash { overflow-wrap: anywhere; }
 pre { margin: 0; padding: 16px 18px; overflow: auto; max-height: 560px; line-height: 1.6; background: var(--sunken); border-radius: 8px; tab-size: 2; }
 pre .key { color: var(--key); } pre .literal { color: var(--literal); }
+details { margin-top: 12px; }
 details > summary { cursor: pointer; color: var(--muted); font-size: 13.5px; }
 svg { max-width: 100%; height: auto; display: block; }
 svg text { fill: var(--text); font-family: inherit; font-size: 13px; }
@@ -113,15 +117,19 @@ svg text { fill: var(--text); font-family: inherit; font-size: 13px; }
 .dag .node text { fill: var(--muted); font-size: 12px; }
 .dag .node .id { fill: var(--text); font-weight: 620; font-size: 13.5px; }
 .dag .edge { fill: none; stroke: var(--idle); stroke-width: 1.4; opacity: .7; }
-.tone-good .band { fill: var(--good); } .tone-bad .band { fill: var(--bad); } .tone-idle .band { fill: var(--idle); }
+.dag .tone-good .band { fill: var(--good); } .dag .tone-bad .band { fill: var(--bad); } .dag .tone-idle .band { fill: var(--idle); }
 .bars .before { fill: var(--before); } .bars .after { fill: var(--accent); }
-.bars .value { font-size: 12px; fill: var(--muted); font-variant-numeric: tabular-nums; }
+.bars .value { font-size: 12px; text-anchor: start; fill: var(--muted); font-variant-numeric: tabular-nums; }
 .bars .track { fill: var(--sunken); }
+.time { width: 100%; height: 18px; border-radius: 5px; }
 .time rect { stroke: var(--surface); stroke-width: 2; }
 .c0 { fill: var(--idle); } .c1 { fill: var(--curve-1); } .c2 { fill: var(--curve-2); } .c3 { fill: var(--curve-3); } .c4 { fill: var(--curve-4); }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 18px; font-size: 13px; color: var(--muted); margin-top: 10px; }
 .legend svg { display: inline-block; width: 10px; height: 10px; margin-right: 6px; }
+.samples .scroll { max-height: 620px; overflow: auto; margin-top: 8px; }
+.samples thead th { position: sticky; top: 0; background: var(--surface); box-shadow: inset 0 -1px var(--line); }
 .samples td { padding-top: 10px; padding-bottom: 10px; }
+.samples th:first-child, .samples td:first-child { white-space: nowrap; }
 .samples .text { white-space: pre-wrap; max-height: 12em; overflow: auto; }
 .verdict { white-space: nowrap; font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); }

@@ -108,7 +108,7 @@ const stages: FakeStage[] = [
 ];
 
 function trainingLines(kind: "pretrain" | "sft"): string {
-  const steps = kind === "pretrain" ? 400 : 720;
+  const steps = kind === "pretrain" ? 400 : 700;
   const start = kind === "pretrain" ? 7.6 : 4.1;
   const floor = kind === "pretrain" ? 3.9 : 0.12;
   const noise = randomStream({ seed: 1, purpose: "timestep", epoch: steps });
