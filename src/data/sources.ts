@@ -9,8 +9,9 @@
  * - `.jsonl`: one row per line. `.json`: a list of rows.
  * - a folder: `train`, `test` with one of these endings; or else all of its `.txt`, as train.
  */
-import { readFile, readdir, stat } from "node:fs/promises";
 import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
@@ -30,6 +31,7 @@ export interface SourceRow {
 const SPLITS = ["train", "test"];
 const ENDINGS = [".jsonl", ".json", ".txt"];
 const NPM_PREFIX = "npm:";
+const READ_BYTES = 1 << 20;
 
 /**
  * Finds the files of a dataset and hashes them.
@@ -153,22 +155,41 @@ function checkOptions(part: DatasetPart, files: readonly string[]): void {
  * @throws DllmError 66 when it is gone, 65 when its content is not the pinned one
  */
 export async function readPinnedFile(location: string, file: PinnedFile): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of pinnedFilePieces(location, file)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/**
+ * Yields the content of a pinned file piece by piece. The check comes at the end, so what was
+ * made of the pieces must not be used before.
+ * @throws DllmError 66 when it is gone, 65 when its content is not the pinned one
+ */
+export async function* pinnedFilePieces(
+  location: string,
+  file: PinnedFile,
+): AsyncGenerator<Buffer> {
   const path = join(location, file.path);
-  let bytes: Buffer;
+  const hash = createHash("sha256");
+  let bytes = 0;
   try {
-    bytes = await readFile(path);
+    for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES })) {
+      const buffer = piece as Buffer;
+      hash.update(buffer);
+      bytes += buffer.length;
+      yield buffer;
+    }
   } catch (cause) {
     throw ioError("read", path, cause);
   }
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const sha256 = hash.digest("hex");
   if (sha256 !== file.sha256) {
     throw invalid(`${path}: changed since the run was planned`, [
-      `found:    ${bytes.length} bytes, sha256 ${sha256}`,
+      `found:    ${bytes} bytes, sha256 ${sha256}`,
       `expected: ${file.bytes} bytes, sha256 ${file.sha256}`,
       "run the command again to plan with the new content",
     ]);
   }
-  return bytes;
 }
 
 /**

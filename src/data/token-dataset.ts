@@ -10,7 +10,7 @@ import { readFile } from "node:fs/promises";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { DllmError, ExitCode, errorCode } from "../base/errors.js";
-import { writeFile, writeJson } from "../base/fs.js";
+import { writeFile } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
 
 /** What padding means to training: hidden and never trained, or attended to and trained. */
@@ -119,7 +119,7 @@ export async function writeTokenSplit(
 
 /** Writes dataset.json into a private directory, after the splits. */
 export async function writeDatasetInfo(directory: string, info: DatasetInfo): Promise<void> {
-  await writeJson(join(directory, "dataset.json"), info);
+  await writeFile(join(directory, "dataset.json"), `${JSON.stringify(info, null, 2)}\n`);
 }
 
 function broken(path: string, found: string, expected: string): DllmError {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import * as huggingFace from "@huggingface/tokenizers";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
 import { normalizeBertText, type BertNormalizerOptions } from "./bert-normalizer.js";
+import { byteLevelPattern } from "./bpe-trainer.js";
 import {
   chatRenderer,
   defaultChatTemplate,
@@ -128,6 +129,10 @@ function invalid(path: string, found: string, expected: string, cause?: unknown)
  * token is named
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  return createTokenizer(await readTokenizerParts(directory));
+}
+
+async function readTokenizerParts(directory: string): Promise<TokenizerParts> {
   const path = (file: (typeof tokenizerFiles)[number]): string => join(directory, file);
   const [json, config, specialTokens, template] = await Promise.all(
     tokenizerFiles.map((file) => readOptional(path(file))),
@@ -142,13 +147,44 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     file: (typeof tokenizerFiles)[number],
     text: string | undefined,
   ): JsonRecord => (text === undefined ? {} : parseJsonFile(path(file), text));
-  return createTokenizer({
+  return {
     name: path("tokenizer.json"),
     json: parseJsonFile(path("tokenizer.json"), json),
     config: parseOptional("tokenizer_config.json", config),
     specialTokens: parseOptional("special_tokens_map.json", specialTokens),
     template,
-  });
+  };
+}
+
+/**
+ * Returns tokenizer_config.json and special_tokens_map.json of a directory with all special
+ * tokens in effect named, as `save_pretrained` of the reference's tokenizer writes them.
+ * @throws as loadTokenizer
+ */
+export async function resolvedTokenizerConfig(
+  directory: string,
+): Promise<{ config: JsonRecord; specialTokensMap: JsonRecord }> {
+  const { json, name, config = {}, specialTokens = {} } = await readTokenizerParts(directory);
+  const special = resolveSpecialTokens(withModelType(json, name), config, specialTokens);
+  const named = Object.fromEntries(
+    Object.entries(special).flatMap(([role, token]) =>
+      token === undefined ? [] : [[`${role}_token`, token]],
+    ),
+  );
+  return {
+    // The template moves to chat_template.jinja.
+    config: {
+      tokenizer_class: "PreTrainedTokenizerFast",
+      ...named,
+      ...withoutNull(config),
+      chat_template: undefined,
+    },
+    specialTokensMap: { ...named, ...withoutNull(specialTokens) },
+  };
+}
+
+function withoutNull(record: JsonRecord): JsonRecord {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
 }
 
 export interface TokenizerParts {
@@ -182,8 +218,6 @@ export function createTokenizer(parts: TokenizerParts): Tokenizer {
       `"${role}_token" in tokenizer_config.json, naming a token of tokenizer.json`,
     );
   };
-  // The reference's rules: pad := eos, then eos := pad, then bos := pad.
-  special.pad ??= special.eos;
   const mask = required("mask");
   const pad = required("pad");
   const eos = special.eos ?? pad;
@@ -257,15 +291,12 @@ function createLibraryTokenizer(
 }
 
 // JavaScript's \s takes U+FEFF for white space and U+0085 not; the Rust library goes by Unicode.
-const BYTE_LEVEL_PATTERN =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
-
 function useUnicodeWhiteSpace(
   library: LibraryPreTokenizer | null | undefined,
   json: PreTokenizerJson | null | undefined,
 ): void {
   if (!library || !json) return;
-  if (json.type === "ByteLevel") library.pattern = BYTE_LEVEL_PATTERN;
+  if (json.type === "ByteLevel") library.pattern = byteLevelPattern;
   json.pretokenizers?.forEach((item, i) => useUnicodeWhiteSpace(library.tokenizers?.[i], item));
 }
 
@@ -281,15 +312,25 @@ function countIds(json: TokenizerJson): number {
   return greatest + 1;
 }
 
-interface SpecialTokens {
-  mask?: string | undefined;
-  pad?: string | undefined;
-  eos?: string | undefined;
-  bos?: string | undefined;
-}
+const specialRoles = ["mask", "pad", "eos", "bos", "unk", "cls", "sep"] as const;
+type SpecialTokens = Partial<Record<(typeof specialRoles)[number], string | undefined>>;
 
-const bertTokens: SpecialTokens = { mask: "[MASK]", pad: "[PAD]" };
-const robertaTokens: SpecialTokens = { mask: "<mask>", pad: "<pad>", eos: "</s>", bos: "<s>" };
+const bertTokens = {
+  mask: "[MASK]",
+  pad: "[PAD]",
+  unk: "[UNK]",
+  cls: "[CLS]",
+  sep: "[SEP]",
+};
+const robertaTokens = {
+  mask: "<mask>",
+  pad: "<pad>",
+  eos: "</s>",
+  bos: "<s>",
+  unk: "<unk>",
+  cls: "<s>",
+  sep: "</s>",
+};
 
 /** The defaults of transformers' tokenizer classes. */
 const classTokens: Readonly<Record<string, SpecialTokens>> = {
@@ -299,6 +340,7 @@ const classTokens: Readonly<Record<string, SpecialTokens>> = {
   RobertaTokenizerFast: robertaTokens,
 };
 
+/** The special tokens in effect, by role. */
 function resolveSpecialTokens(
   json: TokenizerJson,
   config: JsonRecord,
@@ -311,15 +353,21 @@ function resolveSpecialTokens(
   } else {
     // A bare tokenizer.json: the class that its added tokens belong to.
     const added = new Set(json.added_tokens.map(({ content }) => content));
-    const isFamily = (tokens: SpecialTokens): boolean =>
-      Object.values(tokens).every((token: string) => added.has(token));
+    const isFamily = (tokens: Readonly<Record<string, string>>): boolean =>
+      Object.values(tokens).every((token) => added.has(token));
     defaults = [robertaTokens, bertTokens].find(isFamily) ?? {};
   }
   const named = (role: keyof SpecialTokens): string | undefined =>
     tokenText(config[`${role}_token`]) ??
     tokenText(specialTokens[`${role}_token`]) ??
     defaults[role];
-  return { mask: named("mask"), pad: named("pad"), eos: named("eos"), bos: named("bos") };
+  const special: SpecialTokens = {};
+  for (const role of specialRoles) special[role] = named(role);
+  // The reference's rules: pad := eos, then eos := pad, then bos := pad.
+  special.pad ??= special.eos;
+  special.eos ??= special.pad;
+  special.bos ??= special.pad;
+  return special;
 }
 
 /** A special token is written as a string or as an object with `content`. */
