@@ -10,7 +10,9 @@ export type Initialisation =
   | { kind: "zeros" }
   | { kind: "ones" }
   /** Normal with the given standard deviation, cut at `cutoff` standard deviations. */
-  | { kind: "truncated_normal"; std: number; cutoff: number };
+  | { kind: "truncated_normal"; std: number; cutoff: number }
+  /** Normal; the row `zeroRow` of a table is zero (torch's `padding_idx`), null for none. */
+  | { kind: "normal"; std: number; zeroRow: number | null };
 
 export interface ParameterSpec {
   /** Name in model.safetensors. */
@@ -66,8 +68,11 @@ export interface ModelFamilyDefinition<C extends ModelConfig = ModelConfig> {
    */
   completeConfig(json: JsonObject, ids: TokenIds): JsonObject;
   parameters(config: C): readonly ParameterSpec[];
-  /** Whether a checkpoint may hold this tensor although it is no parameter (tied copies). */
-  isIgnoredTensor(name: string): boolean;
+  /**
+   * The parameter that a tensor of a checkpoint holds (old checkpoints have other names);
+   * undefined for tensors that are no parameter: tied copies, other heads.
+   */
+  parameterName(tensor: string): string | undefined;
   forward(config: C, inputs: ForwardInputs): ForwardOutputs;
 }
 

@@ -34,8 +34,8 @@ export async function readModel(
 ): Promise<{ architecture: Architecture; parameters: Float32Array }> {
   const architecture = readArchitecture(directory);
   const { family, config } = architecture;
-  const parameters = await loadParameters(layOut(family.parameters(config)), directory, (name) =>
-    family.isIgnoredTensor(name),
+  const parameters = await loadParameters(layOut(family.parameters(config)), directory, (tensor) =>
+    family.parameterName(tensor),
   );
   return { architecture, parameters };
 }

@@ -230,6 +230,6 @@ export const modernbert: ModelFamilyDefinition<ModernBertConfig> = {
   parseConfig,
   completeConfig,
   parameters,
-  isIgnoredTensor: (name) => name === "decoder.weight",
+  parameterName: (tensor) => (tensor === "decoder.weight" ? undefined : tensor),
   forward,
 };

@@ -5,7 +5,7 @@
  */
 import { DllmError, ExitCode } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
-import type { Initialisation, ParameterSpec } from "./family.js";
+import type { ParameterSpec } from "./family.js";
 import { openWeights, toFloat32, type TensorToWrite } from "./safetensors.js";
 
 export interface ParameterSlot {
@@ -43,7 +43,12 @@ export function viewsOf(
   );
 }
 
-function fill(target: Float32Array, rule: Initialisation, seed: number, tensor: number): void {
+function fill(
+  target: Float32Array,
+  { shape, initialisation: rule }: ParameterSpec,
+  seed: number,
+  tensor: number,
+): void {
   switch (rule.kind) {
     case "zeros":
       target.fill(0);
@@ -51,19 +56,34 @@ function fill(target: Float32Array, rule: Initialisation, seed: number, tensor: 
     case "ones":
       target.fill(1);
       return;
-    case "truncated_normal": {
-      const stream = randomStream({ seed, purpose: "initialisation", epoch: tensor });
-      const limit = rule.cutoff;
-      let next = 0;
-      // Box-Muller in pairs; draws beyond the cutoff are drawn again.
-      while (next < target.length) {
-        const radius = Math.sqrt(-2 * Math.log(1 - stream.uniform()));
-        const angle = 2 * Math.PI * stream.uniform();
-        for (const draw of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
-          if (Math.abs(draw) <= limit && next < target.length) target[next++] = draw * rule.std;
-        }
+    case "truncated_normal":
+      fillNormal(target, rule.std, rule.cutoff, seed, tensor);
+      return;
+    case "normal":
+      fillNormal(target, rule.std, Infinity, seed, tensor);
+      if (rule.zeroRow !== null) {
+        const width = shape.at(-1)!;
+        target.fill(0, rule.zeroRow * width, (rule.zeroRow + 1) * width);
       }
       return;
+  }
+}
+
+/** Box-Muller in pairs; draws beyond `cutoff` standard deviations are drawn again. */
+function fillNormal(
+  target: Float32Array,
+  std: number,
+  cutoff: number,
+  seed: number,
+  tensor: number,
+): void {
+  const stream = randomStream({ seed, purpose: "initialisation", epoch: tensor });
+  let next = 0;
+  while (next < target.length) {
+    const radius = Math.sqrt(-2 * Math.log(1 - stream.uniform()));
+    const angle = 2 * Math.PI * stream.uniform();
+    for (const draw of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
+      if (Math.abs(draw) <= cutoff && next < target.length) target[next++] = draw * std;
     }
   }
 }
@@ -72,7 +92,7 @@ function fill(target: Float32Array, rule: Initialisation, seed: number, tensor: 
 export function initialiseParameters({ slots, size }: ParameterLayout, seed: number): Float32Array {
   const flat = new Float32Array(size);
   slots.forEach(({ spec, offset, length }, tensor) =>
-    fill(flat.subarray(offset, offset + length), spec.initialisation, seed, tensor),
+    fill(flat.subarray(offset, offset + length), spec, seed, tensor),
   );
   return flat;
 }
@@ -80,38 +100,41 @@ export function initialiseParameters({ slots, size }: ParameterLayout, seed: num
 /**
  * Returns the parameters of a model directory (model.safetensors or a sharded index; any float
  * dtype), float32 [layout.size].
- * @param isIgnored names that a checkpoint may hold besides (tied copies, other heads)
+ * @param parameterName the parameter that a tensor holds; undefined for one to leave out
  * @param stem name of the weight file before `.safetensors`
  * @throws DllmError 65 naming every missing, unexpected or misshapen tensor
  */
 export async function loadParameters(
   { slots, size }: ParameterLayout,
   directory: string,
-  isIgnored: (name: string) => boolean,
+  parameterName: (tensor: string) => string | undefined,
   stem = "model",
 ): Promise<Float32Array> {
   const flat = new Float32Array(size);
   const weights = await openWeights(directory, stem);
   try {
-    const known = new Map(slots.map((slot) => [slot.spec.name, slot]));
+    const wanted = new Map(slots.map((slot) => [slot.spec.name, slot]));
     const problems: string[] = [];
-    for (const name of weights.tensors.keys()) {
-      if (!known.has(name) && !isIgnored(name)) problems.push(`unexpected tensor ${name}`);
-    }
-    for (const { spec, offset, length } of slots) {
-      if (!weights.tensors.has(spec.name)) {
-        problems.push(`missing tensor ${spec.name}`);
+    for (const [name, file] of weights.tensors) {
+      const parameter = parameterName(name);
+      if (parameter === undefined) continue;
+      const slot = wanted.get(parameter);
+      if (slot === undefined) {
+        problems.push(`unexpected tensor ${name}`);
         continue;
       }
-      const tensor = await weights.tensors.get(spec.name)!.read(spec.name);
-      if (tensor.shape.join() !== spec.shape.join()) {
+      wanted.delete(parameter);
+      const tensor = await file.read(name);
+      const { spec, offset, length } = slot;
+      if (tensor.shape.join() === spec.shape.join()) {
+        flat.subarray(offset, offset + length).set(toFloat32(tensor));
+      } else {
         problems.push(
-          `${spec.name} has shape [${tensor.shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
+          `${name} has shape [${tensor.shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
         );
-        continue;
       }
-      flat.subarray(offset, offset + length).set(toFloat32(tensor));
     }
+    for (const name of wanted.keys()) problems.push(`missing tensor ${name}`);
     if (problems.length > 0) {
       throw new DllmError(`${weights.paths[0]!} does not fit its config.json`, {
         exitCode: ExitCode.invalidInput,

@@ -3,9 +3,11 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
 import type { ModelFamily } from "../recipe/schema.js";
 import type { ModelConfig, ModelFamilyDefinition } from "./family.js";
+import { bert } from "./bert.js";
 import { modernbert } from "./modernbert.js";
+import { roberta } from "./roberta.js";
 
-export const modelFamilies = { modernbert } satisfies Record<ModelFamily, unknown>;
+export const modelFamilies = { modernbert, bert, roberta } satisfies Record<ModelFamily, unknown>;
 
 /** A family together with a configuration that it accepted. */
 export interface Architecture {

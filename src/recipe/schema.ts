@@ -357,7 +357,8 @@ export const recipeFields = {
 
 export type Recipe = Resolved<typeof recipeFields>;
 
-export type ModelFamily = Recipe["model"]["family"];
+/** BERT and RoBERTa start from existing checkpoints (`model.name_or_path`). */
+export type ModelFamily = Recipe["model"]["family"] | "bert" | "roberta";
 export type ModelConfig = Resolved<typeof modernBertConfig>;
 export type MaskSettings = Resolved<typeof maskFields>;
 export type AlphaScheduleName = MaskSettings["schedule"];

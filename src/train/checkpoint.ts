@@ -54,7 +54,7 @@ export async function readTrainingState(
   layout: ParameterLayout,
 ): Promise<TrainingState> {
   const read = (stem: string): Promise<Float32Array> =>
-    loadParameters(layout, directory, () => false, stem);
+    loadParameters(layout, directory, (tensor) => tensor, stem);
   const state = readJson(join(directory, "trainer_state.json")) as {
     step: number;
     optimizer_step: number;

@@ -97,6 +97,13 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s gradients", (famil
         for (const [parameter, tensor] of tensors) {
           const expected = toFloat32(tensor);
           const actual = views.get(parameter)!;
+          if (parameter.endsWith("attention.self.key.bias")) {
+            // Mathematically zero (a shift of all keys cancels in the softmax): both sides hold
+            // rounding noise, which is compared with the size of a gradient beside it.
+            const query = norm(views.get(parameter.replace("self.key", "self.query"))!);
+            expect(norm(actual), `${name} ${parameter}`).toBeLessThan(2e-6 * query);
+            continue;
+          }
           const size = norm(expected);
           const error = norm(actual.map((value, i) => value - expected[i]!));
           // Tolerance of golden/gradients/README.md.

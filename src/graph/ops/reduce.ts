@@ -34,3 +34,15 @@ export const reduceMean = reduction("ReduceMean", (x, grad, axes) => {
   }, 1);
   return mul(filled(x.shape, 1), mul(grad, scalar(1 / count)));
 });
+
+const cumulativeSumOp: OpDefinition<number> = {
+  name: "CumSum",
+  infer: ([x]) => [{ dtype: x!.dtype, shape: x!.shape }],
+  onnx: (emitter, _node, [x], outputs, axis) =>
+    emitter.node("CumSum", [x!, emitter.constant("int64", [], [axis])], outputs),
+};
+
+/** Running sum along an axis, the element itself included; used on ids, which need no gradient. */
+export function cumulativeSum(x: Tensor, axis: number): Tensor {
+  return applySingle(cumulativeSumOp, [x], axis);
+}
