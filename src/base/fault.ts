@@ -40,8 +40,16 @@ export function parseFault(text: string): Fault {
   return { point, pathPart: match?.[2] ?? "", first, onward: match?.[4] === "+", action };
 }
 
-const fault = process.env.DLLM_FAULT ? parseFault(process.env.DLLM_FAULT) : undefined;
+let fault: Fault | undefined;
 let passed = 0;
+
+/** Sets the fault of this process, counting from now; undefined for none. */
+export function injectFault(text: string | undefined): void {
+  fault = text === undefined ? undefined : parseFault(text);
+  passed = 0;
+}
+
+injectFault(process.env.DLLM_FAULT);
 
 function systemError(code: string, text: string, path: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${text}, injected at '${path}'`), { code, path });

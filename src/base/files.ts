@@ -85,7 +85,7 @@ export async function removePath(path: string): Promise<void> {
 
 /** Forces a file's or directory's content to the disk. */
 export async function syncPath(path: string): Promise<void> {
-  await guarded("fsync", "write to the disk:", path, async () => {
+  await guarded("fsync", "force to the disk", path, async () => {
     const handle = await open(path, "r");
     try {
       await handle.sync();

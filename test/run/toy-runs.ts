@@ -1,7 +1,6 @@
 /** @file Starting toy runs, watching their events, and comparing what they leave. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { sha256 } from "../../src/base/fs.js";
@@ -22,16 +21,6 @@ export async function bundleToy(): Promise<Toy> {
     stageScript: await bundle("test/run/fixtures/toy-stage.ts"),
     executorScript: await bundle("test/run/fixtures/toy-executor.ts"),
   };
-}
-
-/** Returns a fresh directory, removed when `use` has ended. */
-export async function inTemporaryDirectory<T>(use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "dllm-test-"));
-  try {
-    return await use(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }
 
 /** Returns a chain of toy stages pretrain -> sft -> eval, or as many as there are params. */
