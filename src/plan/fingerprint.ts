@@ -32,7 +32,8 @@ export function fingerprint({ kind, params, inputs }: StageIdentity): string {
     keySchema: KEY_SCHEMA,
     kind,
     codeVersion: codeVersions[kind],
-    params: effectiveParams(params, ""),
+    // Through canonical text first: it refuses what is no JSON, such as a date.
+    params: effectiveParams(JSON.parse(canonicalJson(params)) as JsonObject, ""),
     inputs,
   };
   return createHash("sha256").update(canonicalJson(identity)).digest("hex");

@@ -36,8 +36,8 @@ function checkName({ recipe: { name }, report }: CheckInputs): void {
   }
 }
 
-function checkModelSource({ isWritten, report }: CheckInputs): void {
-  if (!isWritten("model")) return;
+function checkModelSource({ recipe, isWritten, report }: CheckInputs): void {
+  if (recipe.model === undefined) return;
   const isExisting = isWritten("model.name_or_path");
   if (isExisting && isWritten("model.config")) {
     report(
@@ -87,7 +87,8 @@ function checkModelConfig({ recipe, report, isWritten }: CheckInputs): void {
   }
 }
 
-function checkTokenizer({ isWritten, report }: CheckInputs): void {
+function checkTokenizer({ recipe, isWritten, report }: CheckInputs): void {
+  if (isWritten("tokenizer") && recipe.tokenizer === undefined) return;
   if (isWritten("tokenizer.name_or_path") && isWritten("tokenizer.train")) {
     report(
       "tokenizer.train",

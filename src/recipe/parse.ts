@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument } from "yaml";
-import type { Document, Node, ParsedNode, Pair } from "yaml";
+import type { Alias, Document, Node, ParsedNode, Pair } from "yaml";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { formatPosition } from "./source-tree.js";
@@ -226,6 +226,14 @@ function buildTree(
   const issues: Issue[] = [];
   const open = new Set<Node>();
   let nodes = 0;
+  // The outermost alias whose value is being built.
+  let expanding: Position | undefined;
+  // Looking an anchor up walks the document: once per alias, however often it is expanded.
+  const targets = new Map<Alias, Node | undefined>();
+  const resolveAlias = (alias: Alias): Node | undefined => {
+    if (!targets.has(alias)) targets.set(alias, alias.resolve(document));
+    return targets.get(alias);
+  };
   const report = (position: Position, message: string, ...details: string[]) => {
     issues.push({ at: position, message, details });
   };
@@ -236,11 +244,11 @@ function buildTree(
     const position = rangeOf(node);
     if (++nodes > NODE_LIMIT) {
       const message = `aliases expand the recipe to more than ${NODE_LIMIT} values`;
-      throw new RecipeError(origin.label, [{ at: position, message, details: [] }]);
+      throw new RecipeError(origin.label, [{ at: expanding ?? position, message, details: [] }]);
     }
     const empty: SourceNode = { type: "scalar", value: null, at: position };
     if (isAlias(node)) {
-      const target = node.resolve(document);
+      const target = resolveAlias(node);
       if (target === undefined) {
         report(position, `alias *${node.source} has no anchor before it`);
         return empty;
@@ -249,7 +257,11 @@ function buildTree(
         report(position, `alias *${node.source} contains itself`);
         return empty;
       }
-      return { ...build(target, path, position), at: position };
+      const outer = expanding;
+      expanding ??= position;
+      const value = build(target, path, position);
+      expanding = outer;
+      return { ...value, at: position };
     }
     if (node.tag !== undefined) {
       report(position, `tag ${node.tag} is not allowed`, "recipes have plain values only");

@@ -1,0 +1,218 @@
+import { expect, test } from "vitest";
+import { DllmError } from "../../src/base/errors.js";
+import { planRun, type ExistingStage, type Plan, type PlanInputs } from "../../src/plan/plan.js";
+import type { TrainParams } from "../../src/plan/params.js";
+import { fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
+
+function plan(inputs: Partial<PlanInputs> & { set?: readonly string[]; text?: string } = {}): Plan {
+  const { set = [], text = SMALL_RECIPE, ...rest } = inputs;
+  return planRun({
+    loaded: smallRecipe(text, set),
+    ...fakePins(),
+    cores: 4,
+    existing: () => undefined,
+    previous: undefined,
+    ...rest,
+  });
+}
+
+/** A store in which everything of a plan is finished. */
+function storeOf(...plans: Plan[]): PlanInputs["existing"] {
+  const finished = new Set(plans.flatMap(({ stages }) => stages.map((s) => s.fingerprint)));
+  return (fingerprint) => (finished.has(fingerprint) ? { state: "finished" } : undefined);
+}
+
+const actions = ({ stages }: Plan) =>
+  Object.fromEntries(stages.map(({ id, action, reason }) => [id, `${action}: ${reason}`]));
+
+test("a recipe's stages, their kinds and inputs", () => {
+  expect(plan().stages.map(({ id, kind, inputs }) => ({ id, kind, inputs }))).toEqual([
+    { id: "prepare-tokenizer", kind: "prepare", inputs: {} },
+    { id: "prepare-pretrain", kind: "prepare", inputs: { tokenizer: "prepare-tokenizer" } },
+    { id: "prepare-sft", kind: "prepare", inputs: { tokenizer: "prepare-tokenizer" } },
+    {
+      id: "pretrain",
+      kind: "pretrain",
+      inputs: { data: "prepare-pretrain", tokenizer: "prepare-tokenizer" },
+    },
+    {
+      id: "sft",
+      kind: "sft",
+      inputs: { data: "prepare-sft", tokenizer: "prepare-tokenizer", model: "pretrain" },
+    },
+    { id: "eval-pretrain", kind: "eval", inputs: { model: "pretrain", data: "prepare-sft" } },
+    { id: "eval", kind: "eval", inputs: { model: "sft", data: "prepare-sft" } },
+    {
+      id: "export",
+      kind: "export",
+      inputs: { model: "sft", "eval-pretrain": "eval-pretrain", eval: "eval" },
+    },
+  ]);
+});
+
+test("parameters hold what decides the output, and locations where it is", () => {
+  const { stages } = plan({ set: ["hardware.threads=3"] });
+  const byId = Object.fromEntries(stages.map((stage) => [stage.id, stage]));
+  const pretrain = byId["pretrain"]!;
+  const params = pretrain.params as unknown as TrainParams;
+  expect(params.train).toMatchObject({ learning_rate: 3e-4, max_steps: 100 });
+  expect(Object.keys(params.train)).toHaveLength(20);
+  expect(params.model).toMatchObject({ source: "scratch", config: { hidden_size: 64 } });
+  expect((byId["sft"]!.params as unknown as TrainParams).model).toEqual({ source: "input" });
+  expect(pretrain.estimate).toEqual({ units: 100, unit: "step" });
+  expect(byId["sft"]!.estimate).toBeUndefined();
+  expect(pretrain.hardware).toEqual({
+    engine: "onnx",
+    launcher: "local",
+    device: "cpu",
+    threads: 3,
+  });
+  expect(byId["prepare-pretrain"]!.locations).toEqual({ text: "/data/text" });
+  expect(byId["prepare-tokenizer"]!.locations).toEqual({ text: "/data/text", chat: "/data/chat" });
+  expect(plan().stages[3]!.hardware.threads).toBe(4);
+  expect(JSON.stringify(stages.map((stage) => stage.params))).not.toContain("/data/");
+});
+
+test("hardware and locations do not change a fingerprint, the seed changes them", () => {
+  const fingerprints = (p: Plan) => p.stages.map(({ fingerprint }) => fingerprint);
+  const elsewhere = { ...fakePins(), locations: { text: "/x/text", chat: "/y/chat" } };
+  expect(fingerprints(plan({ set: ["hardware.threads=1"], ...elsewhere, cores: 9 }))).toEqual(
+    fingerprints(plan()),
+  );
+  const reseeded = fingerprints(plan({ set: ["seed=1"] }));
+  expect(reseeded[0]).toBe(fingerprints(plan())[0]);
+  expect(reseeded.slice(1).some((f) => fingerprints(plan()).includes(f))).toBe(false);
+});
+
+test("a first run runs everything, a second nothing", () => {
+  const first = plan();
+  expect(new Set(Object.values(actions(first)))).toEqual(new Set(["run: no artifact yet"]));
+  const second = plan({ existing: storeOf(first), previous: first });
+  expect(new Set(Object.values(actions(second)))).toEqual(new Set(["reuse: finished, verified"]));
+});
+
+test("changing sft.learning_rate reruns sft, eval and export only", () => {
+  const first = plan();
+  const text = SMALL_RECIPE.replace("learning_rate: 0.0003", "learning_rate: 0.001");
+  const second = plan({ text, existing: storeOf(first), previous: first });
+  expect(actions(second)).toEqual({
+    "prepare-tokenizer": "reuse: finished, verified",
+    "prepare-pretrain": "reuse: finished, verified",
+    "prepare-sft": "reuse: finished, verified",
+    pretrain: "reuse: finished, verified",
+    sft: "run: learning_rate changed 0.0003 -> 0.001 (recipes/small.yaml:17:18)",
+    "eval-pretrain": "reuse: finished, verified",
+    eval: "run: input sft changes",
+    export: "run: inputs sft, eval change",
+  });
+  // Switching back recomputes nothing.
+  const third = plan({ existing: storeOf(first, second), previous: second });
+  expect(new Set(Object.values(actions(third)))).toEqual(new Set(["reuse: finished, verified"]));
+});
+
+test("reasons name overrides, defaults, several changes, datasets and code", () => {
+  const first = plan();
+  const reason = (id: string, inputs: Parameters<typeof plan>[0]) =>
+    plan({ existing: storeOf(first), previous: first, ...inputs }).stages.find(
+      (stage) => stage.id === id,
+    )!.reason;
+
+  expect(reason("sft", { set: ["sft.learning_rate=1e-3"] })).toBe(
+    "learning_rate changed 0.0003 -> 0.001 (--set sft.learning_rate=1e-3)",
+  );
+  expect(reason("sft", { text: SMALL_RECIPE.replace("  learning_rate: 0.0003\n", "") })).toBe(
+    "learning_rate changed 0.0003 -> 0.0001 (recipes/small.yaml:14:1, now the default)",
+  );
+  expect(reason("sft", { set: ["sft.max_steps=5", "sft.weight_decay=0.1"] })).toBe(
+    "max_steps changed -1 -> 5 (--set sft.max_steps=5) and 1 more",
+  );
+  expect(reason("pretrain", { set: ["mask={schedule: cosine}"] })).toBe(
+    "schedule changed linear -> cosine (--set mask={schedule: cosine})",
+  );
+  expect(reason("pretrain", { set: ["model.config.hidden_size=32"] })).toBe(
+    "hidden_size changed 64 -> 32 (--set model.config.hidden_size=32)",
+  );
+  expect(reason("eval", { set: ["eval.sampler.steps=16"] })).toBe(
+    "steps changed 32 -> 16 (--set eval.sampler.steps=16)",
+  );
+  expect(reason("prepare-sft", { set: ["sft.max_length=64"] })).toBe(
+    "max_length changed 128 -> 64 (--set sft.max_length=64)",
+  );
+  expect(reason("export", { set: ["export.formats=[onnx]"] })).toBe(
+    'formats changed ["safetensors","onnx"] -> ["onnx"] (--set export.formats=[onnx]) and 1 more',
+  );
+  expect(reason("prepare-pretrain", fakePins({ text: "other" }))).toBe(
+    "dataset text changed: text.txt (recipes/small.yaml:10:17)",
+  );
+  expect(reason("prepare-tokenizer", fakePins({ text: "other" }))).toBe(
+    "dataset text changed: text.txt (recipes/small.yaml:8:42)",
+  );
+});
+
+test("changed code is a reason", () => {
+  const current = plan();
+  const older: Plan = {
+    ...current,
+    codeVersions: { ...current.codeVersions, eval: 0 },
+    stages: current.stages.map((stage) => ({
+      ...stage,
+      fingerprint: `older ${stage.fingerprint}`,
+    })),
+  };
+  expect(actions(plan({ previous: older }))["eval"]).toBe("run: code of eval changed 0 -> 1");
+});
+
+test("a checkpoint is resumed", () => {
+  const { stages } = plan();
+  const sft = stages.find(({ id }) => id === "sft")!.fingerprint;
+  const existing = (fingerprint: string): ExistingStage | undefined =>
+    fingerprint === sft ? { state: "checkpoint", step: 120 } : undefined;
+  expect(actions(plan({ existing }))["sft"]).toBe("resume: checkpoint at step 120");
+});
+
+test("changing when to save reruns nothing but the model card", () => {
+  const first = plan();
+  const second = plan({ set: ["sft.save_steps=5"], existing: storeOf(first), previous: first });
+  expect(second.stages.filter(({ action }) => action === "run").map(({ id }) => id)).toEqual([
+    "export",
+  ]);
+  expect(actions(second)["export"]).toBe(
+    "run: save_steps changed 0.1 -> 5 (--set sft.save_steps=5)",
+  );
+});
+
+test("an existing model is prepared and brings its tokenizer", () => {
+  const { pins, locations } = fakePins();
+  const files = [{ path: "tokenizer.json", bytes: 1, sha256: "ab" }];
+  const existing = plan({
+    text: "name: x\nmodel: {name_or_path: m}\nsft: {dataset_args: chat}\nexport: {}\n",
+    pins: { ...pins, model: { name: "m", files }, tokenizer: { name: "m", files } },
+    locations: { ...locations, m: "/models/m" },
+  });
+  expect(existing.stages.map(({ id, inputs, locations: at }) => ({ id, inputs, at }))).toEqual([
+    { id: "prepare-model", inputs: {}, at: { m: "/models/m" } },
+    { id: "prepare-tokenizer", inputs: {}, at: { m: "/models/m" } },
+    { id: "prepare-sft", inputs: { tokenizer: "prepare-tokenizer" }, at: { chat: "/data/chat" } },
+    {
+      id: "sft",
+      inputs: { data: "prepare-sft", tokenizer: "prepare-tokenizer", model: "prepare-model" },
+      at: {},
+    },
+    { id: "export", inputs: { model: "sft" }, at: {} },
+  ]);
+});
+
+test("hardware that this version cannot use is refused where it is written", () => {
+  try {
+    plan({ text: `${SMALL_RECIPE}hardware:\n  strategy: zero2\n` });
+    expect.unreachable();
+  } catch (error) {
+    if (!(error instanceof DllmError)) throw error;
+    expect(error.exitCode).toBe(78);
+    expect(error.format())
+      .toBe(`recipes/small.yaml:24:13: strategy is "zero2", and this version trains on a single device
+  24 |   strategy: zero2
+     |             ^^^^^
+  write "strategy: single", or leave it out: it never changes what is computed`);
+  }
+});
