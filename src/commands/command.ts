@@ -45,6 +45,17 @@ export interface SamplerOptions {
   steps?: number;
   temperature?: number;
   remasking?: "low_confidence" | "random";
+  cfgScale?: number;
+}
+/** How `dllm sample` reads prompts and shows answers. */
+export interface SampleOutputOptions {
+  prompt: string[];
+  /** False: the prompt is text to continue, not a message to answer. */
+  chatTemplate?: boolean;
+  /** With --json: every frame. */
+  frames?: boolean;
+  /** On a terminal: show the tokens unmask. */
+  visualize?: boolean;
 }
 
 export type ValidateCommand = CommandRun<readonly [recipe: string], RecipeOptions & JsonOptions>;
@@ -64,7 +75,7 @@ export type ReportCommand = CommandRun<readonly [run: string], RunsOptions>;
 /** A model directory, or a run (then its final model). */
 export type SampleCommand = CommandRun<
   readonly [model: string],
-  SamplerOptions & RunsOptions & JsonOptions & { prompt: string[] }
+  SamplerOptions & RunsOptions & JsonOptions & SampleOutputOptions
 >;
 export type ChatCommand = CommandRun<readonly [model: string], SamplerOptions & RunsOptions>;
 export type SchemaCommand = CommandRun<readonly [], { write: boolean }>;

@@ -121,7 +121,10 @@ export async function runProgram(
         .argParser(append)
         .makeOptionMandatory(),
     )
-    .addOption(jsonOption());
+    .addOption(new Option("--no-chat-template", "continue the prompt instead of answering it"))
+    .addOption(new Option("--visualize", "show tokens unmask, on a terminal").default(false))
+    .addOption(jsonOption())
+    .addOption(new Option("--frames", "with --json: the ids after every step").default(false));
   const chat = declare(
     "chat <model>",
     "talk to a run's final model or a model directory",
@@ -163,11 +166,14 @@ function samplerOptions(): Option[] {
     new Option("--max-new-tokens <n>", "tokens to generate").argParser(integerFrom(1)),
     new Option("--block-size <n>", "tokens unmasked together").argParser(integerFrom(1)),
     new Option("--steps <n>", "denoising steps over all blocks").argParser(integerFrom(1)),
-    new Option("--temperature <t>", "0 takes the most probable token").argParser(parseTemperature),
+    new Option("--temperature <t>", "0 takes the most probable token").argParser(parseNonNegative),
     new Option("--remasking <rule>", "which tokens stay masked after a step").choices([
       "low_confidence",
       "random",
     ]),
+    new Option("--cfg-scale <s>", "strength of classifier-free guidance").argParser(
+      parseNonNegative,
+    ),
   ];
 }
 
@@ -181,7 +187,7 @@ function integerFrom(minimum: number): (text: string) => number {
   };
 }
 
-function parseTemperature(text: string): number {
+function parseNonNegative(text: string): number {
   const value = text.trim() === "" ? NaN : Number(text);
   if (!Number.isFinite(value) || value < 0) {
     throw new InvalidArgumentError("Expected a number at least 0.");
