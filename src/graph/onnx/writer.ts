@@ -69,10 +69,11 @@ function onnxModel({ outputs, initializers, metadata = {} }: OnnxGraph): Message
   for (const [name, tensor] of Object.entries(outputs)) {
     if (!names.has(tensor) && !isInput(tensor.node)) names.set(tensor, name);
   }
-  for (const node of nodes) {
+  // By place in this graph, not by node.id, which depends on the graphs built before it.
+  for (const [place, node] of nodes.entries()) {
     node.outputs.forEach((output) => {
       if (names.has(output)) return;
-      const name = isInput(node) ? inputAttributes(node).name : `t${node.id}_${output.index}`;
+      const name = isInput(node) ? inputAttributes(node).name : `t${place}_${output.index}`;
       names.set(output, name);
     });
     node.op.onnx(
