@@ -118,7 +118,7 @@ function checkTraining({ recipe, isWritten, report }: CheckInputs, stage: Traini
     report(
       key("max_steps"),
       `max_steps ${maxSteps} and num_train_epochs are both written, and each decides the length`,
-      "remove one of the two",
+      "remove one of the two; max_steps: -1 leaves it to num_train_epochs",
     );
   }
   if (warmupSteps !== undefined && warmupSteps > 0) {

@@ -1,0 +1,102 @@
+import { expect, test } from "vitest";
+import { planRun, type Plan } from "../../src/plan/plan.js";
+import type { Fields, Shape } from "../../src/recipe/fields.js";
+import { recipeFields } from "../../src/recipe/schema.js";
+import { fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
+
+interface Leaf {
+  path: string;
+  shape: Shape;
+}
+
+function leaves(fields: Fields, prefix = ""): Leaf[] {
+  return Object.entries(fields).flatMap(([key, { shape }]) => {
+    const path = `${prefix}${key}`;
+    return shape.type === "map" ? leaves(shape.fields, `${path}.`) : [{ path, shape }];
+  });
+}
+
+/** Keys whose value reaches a stage through the pins of what it names, not by itself. */
+const pinned = /(dataset_args|name_or_path)$/;
+
+/** Valid values that differ from the small recipe's. */
+const particular: Readonly<Record<string, string>> = {
+  name: "other",
+  "model.config.num_attention_heads": "8",
+  "model.config.hidden_size": "128",
+  "model.config.max_position_embeddings": "256",
+  "model.config.vocab_size": "600",
+  "pretrain.max_length": "32",
+  "sft.max_length": "64",
+  "eval.from": "[sft]",
+  "eval.tasks": "[exact_match]",
+  "export.formats": "[onnx]",
+};
+
+function otherValue({ path, shape }: Leaf, current: unknown): string {
+  const chosen = particular[path];
+  if (chosen !== undefined) return chosen;
+  switch (shape.type) {
+    case "boolean":
+      return String(current !== true);
+    case "choice":
+      return shape.values.find((value) => value !== current)!;
+    case "string":
+      return "other";
+    case "number":
+    case "integer":
+      return String(
+        shape.type === "integer" ? Math.max(2, Number(current) + 1) : Number(current) / 2 || 0.5,
+      );
+    case "list":
+    case "map":
+      throw new Error(`give ${path} a value in this test`);
+  }
+}
+
+function plan(set: readonly string[]): Plan {
+  return planRun({
+    loaded: smallRecipe(SMALL_RECIPE, set),
+    ...fakePins(),
+    cores: 64,
+    existing: () => undefined,
+    previous: undefined,
+  });
+}
+
+/** What a plan makes stages do; the recipe quoted in the model card reaches nothing by itself. */
+function effect({ name, stages }: Plan): string {
+  return JSON.stringify([
+    name,
+    stages.map(({ id, kind, params, inputs, hardware }) => {
+      const own = Object.entries(params).filter(([key]) => key !== "recipe");
+      return { id, kind, own, inputs, hardware };
+    }),
+  ]);
+}
+
+function valueAt(path: string): unknown {
+  let value: unknown = smallRecipe().recipe;
+  for (const key of path.split(".")) value = (value as Record<string, unknown> | undefined)?.[key];
+  return value;
+}
+
+const tested = leaves(recipeFields).filter(({ path, shape }) => {
+  // The model card alone quotes a description.
+  if (path === "description" || pinned.test(path)) return false;
+  // One word only (device, precision, family): there is nothing to change yet.
+  if (shape.type === "choice" && shape.values.length === 1) return false;
+  // Refused at plan time: test/plan/plan.test.ts.
+  return path !== "hardware.strategy";
+});
+
+test("nearly all keys are tested", () => {
+  expect(tested.length).toBeGreaterThan(75);
+});
+
+test.each(tested.map((leaf) => [leaf.path, leaf] as const))("%s reaches a stage", (path, leaf) => {
+  // The small recipe counts pretraining in steps.
+  const base = path === "pretrain.num_train_epochs" ? ["pretrain.max_steps=-1"] : [];
+  const set = `${path}=${otherValue(leaf, valueAt(path))}`;
+  expect(effect(plan([...base, set])), set).not.toBe(effect(plan(base)));
+});
