@@ -58,7 +58,8 @@ export function terminalIo(): CommandIo {
     input: process.stdin,
     isTty: process.stdout.isTTY,
     get columns() {
-      return process.stdout.columns ?? 80;
+      // A pseudo-terminal without a size says 0.
+      return process.stdout.columns || 80;
     },
   };
 }
