@@ -1,4 +1,5 @@
 /** @file The curves of a training stage: what is drawn, and the words for who cannot see it. */
+import { sanitize } from "../base/sanitize.js";
 import { formatNumber } from "./format.js";
 import { html, type Html } from "./html.js";
 import { decimate, seriesOf, type Metrics } from "./metrics.js";
@@ -104,7 +105,7 @@ export function chartsOf(metrics: Metrics): Chart[] {
       title: name,
       logScale: false,
       wide: false,
-      figures: { [name]: { label: name, form: "noisy" } },
+      figures: { [name]: { label: sanitize(name), form: "noisy" } },
     }));
   return [...plans, ...others].flatMap(({ title, logScale, wide, figures }): Chart[] => {
     const found = Object.entries(figures)

@@ -44,10 +44,10 @@ export function trusted(markup: string): Html {
   return { markup };
 }
 
-/** Returns a value as JSON that cannot end the script element it stands in. */
+/** Returns a value as JSON in ASCII that cannot end the script element it stands in. */
 export function embedJson(value: unknown): Html {
   const json = JSON.stringify(value).replace(
-    /[<>&\u2028\u2029]/g,
+    /[<>&]|[^ -~]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
   return { markup: json };

@@ -94,7 +94,7 @@ const stages: FakeStage[] = [
     reason: "nothing changed",
   },
   {
-    id: "eval-sft",
+    id: "eval",
     kind: "eval",
     inputs: { model: "sft", data: "prepare-chat" },
     seconds: 15.2,
@@ -102,7 +102,7 @@ const stages: FakeStage[] = [
   {
     id: "export",
     kind: "export",
-    inputs: { model: "sft", "eval-pretrain": "eval-pretrain", "eval-sft": "eval-sft" },
+    inputs: { model: "sft", "eval-pretrain": "eval-pretrain", eval: "eval" },
     seconds: 4.8,
   },
 ];
