@@ -53,6 +53,8 @@ export interface RunningToy {
   events: StampedEvent[];
   /** Resolves with the first event (also a past one) that satisfies the condition. */
   event(matches: (event: StampedEvent) => boolean): Promise<StampedEvent>;
+  /** Resolves when a stage is at the point where it misbehaves. */
+  misbehaving(stage: string): Promise<StampedEvent>;
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>;
 }
 
@@ -97,7 +99,9 @@ export function startToy(
         reject(new Error(`the executor ended (${code}) without the event: ${text}`));
       });
     });
-  return { child, events, event, exited };
+  const misbehaving = (stage: string) =>
+    event((e) => e.event === "stage-progress" && e.stage === stage && e.unit === "misbehaving");
+  return { child, events, event, misbehaving, exited };
 }
 
 /** Runs a plan to its end. */
@@ -125,4 +129,14 @@ export function artifacts(runsRoot: string, plan: Plan): string[] {
     const path = join(runsRoot, "toy", "stages", id, "result.json");
     return (JSON.parse(readFileSync(path, "utf8")) as { artifact: string }).artifact;
   });
+}
+
+/** Whether a process runs; zombies do not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !"ZX".includes(stat.slice(stat.lastIndexOf(")") + 2)[0]!);
+  } catch {
+    return false;
+  }
 }

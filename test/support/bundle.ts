@@ -19,6 +19,8 @@ export async function bundle(entry: string): Promise<string> {
     root,
     logLevel: "silent",
     configFile: false,
+    // One file starts faster than many, and tests start many processes.
+    ssr: { noExternal: true },
     build: {
       ssr: resolve(root, entry),
       outDir,
