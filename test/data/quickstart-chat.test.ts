@@ -75,6 +75,13 @@ test("size and shape", () => {
   for (const row of all) expect(answerOf(row).split(" ").length).toBeLessThanOrEqual(8);
 });
 
+test("any ten test rows in a row are one of each skill, so that a limit stays fair", () => {
+  for (let start = 0; start < held.length; start += skills.length) {
+    const some = held.slice(start, start + skills.length).map(({ skill }) => skill);
+    expect(some).toEqual(skills);
+  }
+});
+
 test("no test question is trained, in no spelling, as a whole or as a last turn", () => {
   const trained = new Set(train.map(essence));
   expect(held.filter((row) => trained.has(essence(row)))).toEqual([]);
