@@ -58,7 +58,7 @@
       tables.push([one.x, one.y]);
       series.push({
         label: one.label,
-        stroke: isSmoothed ? () => `${colour(`curve-${(i % 4) + 1}`)}55` : stroke,
+        stroke: isSmoothed ? () => `${colour(`curve-${(i % 4) + 1}`)}70` : stroke,
         width: isSmoothed ? 1 : 1.75,
         spanGaps: true,
         points: { show: marks && one.x.length <= 60, size: 6, fill: stroke, width: 0 },

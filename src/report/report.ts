@@ -13,14 +13,8 @@ import { describeEnvironment } from "./environment.js";
 import { formatDuration } from "./format.js";
 import { embedJson, html, trusted, type Html } from "./html.js";
 import { loadRun, type ReportStage, type RunData } from "./run-data.js";
-import {
-  renderEvaluations,
-  renderProvenance,
-  renderRecipe,
-  renderSamples,
-  renderStages,
-  renderSummary,
-} from "./sections.js";
+import { renderEvaluations, renderSamples } from "./evaluation-sections.js";
+import { renderProvenance, renderRecipe, renderStages, renderSummary } from "./sections.js";
 import { reportStyle } from "./style.js";
 
 const require = createRequire(import.meta.url);

@@ -57,7 +57,7 @@ main > section { padding: 36px 0 4px; }
 .card, .chart, .panel {
   background: var(--surface); border: 1px solid var(--line); border-radius: 12px; box-shadow: var(--shadow);
 }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 14px; margin-bottom: 16px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(240px, 46%), 1fr)); gap: 14px; margin-bottom: 16px; }
 .card { padding: 16px 18px; }
 .card .name { color: var(--muted); font-size: 13px; }
 .card .value { font-size: 28px; line-height: 1.25; font-weight: 640; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
@@ -99,6 +99,7 @@ th, td { text-align: left; vertical-align: top; padding: 8px 14px 8px 0; border-
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { color: var(--muted); font-weight: 550; font-size: 12.5px; white-space: nowrap; }
 tbody th { font-weight: 550; }
+.metric { white-space: nowrap; }
 td.figure, th.figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 0; padding-left: 14px; }
 td .best, .best { font-weight: 650; }
 .stderr { color: var(--muted); font-size: 12.5px; }
@@ -118,6 +119,7 @@ svg text { fill: var(--text); font-family: inherit; font-size: 13px; }
 .dag .node .id { fill: var(--text); font-weight: 620; font-size: 13.5px; }
 .dag .edge { fill: none; stroke: var(--idle); stroke-width: 1.4; opacity: .7; }
 .dag .tone-good .band { fill: var(--good); } .dag .tone-bad .band { fill: var(--bad); } .dag .tone-idle .band { fill: var(--idle); }
+svg.bars[role] { min-width: 620px; }
 .bars .before { fill: var(--before); } .bars .after { fill: var(--accent); }
 .bars .value { font-size: 12px; text-anchor: start; fill: var(--muted); font-variant-numeric: tabular-nums; }
 .bars .track { fill: var(--sunken); }

@@ -13,7 +13,7 @@ import {
 } from "../../src/report/format.js";
 import { embedJson, escapeHtml, html } from "../../src/report/html.js";
 import { writeReport } from "../../src/report/report.js";
-import { chooseSamples } from "../../src/report/sections.js";
+import { chooseSamples } from "../../src/report/evaluation-sections.js";
 import { writeFakeRun, type FakeRun } from "../support/fake-run.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
 
