@@ -2,7 +2,7 @@
  * @file Live progress on a terminal, one line per stage, drawn by listr2. It only draws: its
  * signal handler (which would call process.exit) is off, and its errors never leave this file.
  */
-import { Listr, ListrLogger, ProcessOutput, type ListrTaskWrapper } from "listr2";
+import { DefaultRenderer, Listr, ListrLogger, ProcessOutput, type ListrTaskWrapper } from "listr2";
 import { sanitize } from "../base/sanitize.js";
 import { createEta } from "./eta.js";
 import { handleEvent, type StageSummary, type StampedEvent } from "./events.js";
@@ -14,6 +14,11 @@ import { progressBar, progressText } from "./progress-text.js";
 type Wrapper = ListrTaskWrapper<any, any, any>;
 
 const BAR_WIDTH = 20;
+
+/** Draws wherever it is told to: the caller knows what is a terminal. */
+class LiveRenderer extends DefaultRenderer {
+  static override nonTTY = true;
+}
 
 /** How a stage's line ends. */
 type Ending = { how: "done" | "skipped" | "failed"; text: string };
@@ -84,9 +89,7 @@ export function createLiveProgress({ err, now, stdout, stderr }: LiveOptions): {
       concurrent: false,
       exitOnError: false,
       registerSignalListeners: false,
-      renderer: "default",
-      fallbackRendererCondition: false,
-      silentRendererCondition: false,
+      renderer: LiveRenderer,
       rendererOptions: {
         showErrorMessage: false,
         showSkipMessage: true,
