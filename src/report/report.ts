@@ -20,7 +20,9 @@ import { reportStyle } from "./style.js";
 const require = createRequire(import.meta.url);
 
 /** An element with a script or style sheet, and the source that the policy allows it by. */
-function inline(tag: "script" | "style", text: string): { element: Html; source: string } {
+function inline(tag: "script" | "style", code: string): { element: Html; source: string } {
+  // Compiled scripts name a source map beside them, which a report does not have.
+  const text = code.replace(/^\/\/# sourceMappingURL=.*$/gm, "");
   const hash = createHash("sha256").update(text).digest("base64");
   return { element: trusted(`<${tag}>${text}</${tag}>`), source: `'sha256-${hash}'` };
 }
