@@ -242,7 +242,7 @@ function renderStageSamples(stage: ReportStage, open: boolean): Html {
               </select>`
             : ""
         }
-        ${right < judged.length ? html`<label class="toggle"><input type="checkbox" />Only wrong ones</label>` : ""}
+        ${right > 0 && right < judged.length ? html`<label class="toggle"><input type="checkbox" />Only wrong ones</label>` : ""}
       </div>
     </div>
     <details ${open ? html`open=""` : ""}>

@@ -20,11 +20,15 @@ import { reportStyle } from "./style.js";
 const require = createRequire(import.meta.url);
 
 /** An element with a script or style sheet, and the source that the policy allows it by. */
-function inline(tag: "script" | "style", code: string): { element: Html; source: string } {
+function inline(
+  element: "script" | 'script type="module"' | "style",
+  code: string,
+): { element: Html; source: string } {
   // Compiled scripts name a source map beside them, which a report does not have.
   const text = code.replace(/^\/\/# sourceMappingURL=.*$/gm, "");
   const hash = createHash("sha256").update(text).digest("base64");
-  return { element: trusted(`<${tag}>${text}</${tag}>`), source: `'sha256-${hash}'` };
+  const end = element.split(" ")[0]!;
+  return { element: trusted(`<${element}>${text}</${end}>`), source: `'sha256-${hash}'` };
 }
 
 function renderStatus({ stages }: RunData): Html {
@@ -77,7 +81,11 @@ export function renderReport(run: RunData, environment: readonly [string, string
     "script",
     readFileSync(require.resolve("uplot/dist/uPlot.iife.min.js"), "utf8"),
   );
-  const ownScript = inline("script", readFileSync(new URL("./client.js", import.meta.url), "utf8"));
+  // A module: compiled, it ends in an export.
+  const ownScript = inline(
+    'script type="module"',
+    readFileSync(new URL("./client.js", import.meta.url), "utf8"),
+  );
   const plotStyle = readFileSync(require.resolve("uplot/dist/uPlot.min.css"), "utf8");
   const style = inline("style", plotStyle + reportStyle);
   const policy = `default-src 'none'; script-src ${plotScript.source} ${ownScript.source}; style-src ${style.source}; base-uri 'none'; form-action 'none'`;

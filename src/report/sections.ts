@@ -202,10 +202,22 @@ function highlight(line: string): Html {
     >${colon}${isLiteral ? html`<span class="literal">${value}</span>` : html`${value}`}`;
 }
 
+// recipe.resolved.json has its keys in alphabetical order; this is how a recipe is written.
+const recipeOrder = ["name", "description", "seed", "model", "tokenizer", "mask", "hardware"];
+const stageOrder = ["pretrain", "sft", "eval", "export"];
+
+/** The same recipe with its sections in the order of a recipe file; unknown ones last. */
+function inRecipeOrder(recipe: unknown): unknown {
+  if (typeof recipe !== "object" || recipe === null || Array.isArray(recipe)) return recipe;
+  const order = [...recipeOrder, ...stageOrder];
+  const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
+  return Object.fromEntries(Object.entries(recipe).sort(([a], [b]) => rank(a) - rank(b)));
+}
+
 /** Returns the resolved recipe as YAML. */
 export function renderRecipe({ recipe, recipeFile }: RunData): Html {
   if (recipe === undefined) return html``;
-  const lines = stringify(recipe, { lineWidth: 0 }).trimEnd().split("\n");
+  const lines = stringify(inRecipeOrder(recipe), { lineWidth: 0 }).trimEnd().split("\n");
   const code = lines.map((line, i) => html`${i > 0 ? "\n" : ""}${highlight(line)}`);
   return html`<section id="recipe">
     <h2>Recipe</h2>
