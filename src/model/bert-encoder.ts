@@ -235,7 +235,7 @@ function forward(
     hiddenStates.push(hidden);
   }
 
-  const wanted = positions ? gatherRows(hidden, positions) : hidden;
+  const wanted = positions ? gatherRows(hidden, positions, { unique: true }) : hidden;
   const transformed = norm(gelu(linear(wanted, variant.head.dense)), variant.head.norm);
   const logits = add(gemm(transformed, words, { transposeB: true }), weight(variant.head.bias));
   return { logits, hiddenStates };

@@ -215,7 +215,7 @@ function forward(
     hiddenStates.push(hidden);
   }
 
-  const wanted = positions ? gatherRows(hidden, positions) : hidden;
+  const wanted = positions ? gatherRows(hidden, positions, { unique: true }) : hidden;
   const final = layerNorm(wanted, weight("model.final_norm.weight"), normEps);
   const transformed = layerNorm(
     gelu(linear(final, weight("head.dense.weight"))),

@@ -89,6 +89,12 @@ const cases: Case[] = [
     build: ([a]) => gatherRows(a!, intInput("rows", 5), { frozenRow: 2 }),
   },
   {
+    name: "gatherRows, unique",
+    shapes: [[5, 3]],
+    ints: { rows: indices(4, 0, 2) },
+    build: ([a]) => gatherRows(a!, intInput("rows", 3), { unique: true }),
+  },
+  {
     name: "layerNorm",
     shapes: [[4, 6], [6], [6]],
     build: ([x, weight, bias]) => layerNorm(x!, weight!, 1e-5, bias),
@@ -105,7 +111,7 @@ const cases: Case[] = [
 
 /** Row whose gradient is zero on purpose, so that a finite difference disagrees. */
 const frozen = (name: string, index: number): boolean =>
-  name.startsWith("gatherRows") && Math.floor(index / 3) === 2;
+  name.includes("frozen row") && Math.floor(index / 3) === 2;
 
 describe("vector-Jacobian products agree with central differences", () => {
   test.each(cases)("$name", async ({ name, shapes, ints = {}, build }) => {

@@ -1,4 +1,5 @@
 /** @file Row look-up and its transpose, row-wise scatter-add. */
+import type { Dim } from "../dim.js";
 import type { OpDefinition, Tensor } from "../tensor.js";
 import { applySingle } from "../tensor.js";
 import { cast, equal, mul, sub } from "./elementwise.js";
@@ -8,6 +9,8 @@ import { constant, filled, scalar } from "./source.js";
 interface GatherAttributes {
   /** Row whose look-ups give no gradient (torch's `padding_idx`); null for none. */
   frozenRow: number | null;
+  /** Whether no index repeats, which makes the gradient a copy instead of a sum. */
+  unique: boolean;
 }
 
 const gatherRowsOp: OpDefinition<GatherAttributes> = {
@@ -15,8 +18,9 @@ const gatherRowsOp: OpDefinition<GatherAttributes> = {
   infer: ([table, indices]) => [
     { dtype: table!.dtype, shape: [...indices!.shape, ...table!.shape.slice(1)] },
   ],
-  vjp: ({ inputs: [table, indices], grads: [grad], attributes: { frozenRow } }) => {
+  vjp: ({ inputs: [table, indices], grads: [grad], attributes: { frozenRow, unique } }) => {
     let updates = grad!;
+    if (unique) return [placeRows(updates, indices!, table!.shape[0]!), undefined];
     if (frozenRow !== null) {
       const frozen = cast(equal(indices!, constant([frozenRow], [], indices!.dtype)), "float32");
       const keep = sub(scalar(1), frozen);
@@ -32,9 +36,9 @@ const gatherRowsOp: OpDefinition<GatherAttributes> = {
 export function gatherRows(
   table: Tensor,
   indices: Tensor,
-  { frozenRow = null }: Partial<GatherAttributes> = {},
+  { frozenRow = null, unique = false }: Partial<GatherAttributes> = {},
 ): Tensor {
-  return applySingle(gatherRowsOp, [table, indices], { frozenRow });
+  return applySingle(gatherRowsOp, [table, indices], { frozenRow, unique });
 }
 
 /**
@@ -61,4 +65,31 @@ export const scatterAddRowsOp: OpDefinition<null> = {
 /** base [rows, width] with updates [n, width] added at rows indices [n]; repeats accumulate. */
 export function scatterAddRows(base: Tensor, indices: Tensor, updates: Tensor): Tensor {
   return applySingle(scatterAddRowsOp, [base, indices, updates], null);
+}
+
+const placeRowsOp: OpDefinition<Dim> = {
+  name: "PlaceRows",
+  infer: ([updates], rows) => [
+    { dtype: updates!.dtype, shape: [rows, ...updates!.shape.slice(1)] },
+  ],
+  // Copying whole rows by a gather is several times faster than scattering elements: invert the
+  // indices (row to its update, or to a row of zeros after the last), then look up.
+  onnx: (emitter, node, [updates, indices], outputs, rows) => {
+    const [count, width] = node.inputs[0]!.shape;
+    const countValue = emitter.shapeTensor([count!]);
+    const countScalar = emitter.apply("Reshape", [countValue, emitter.constant("int64", [0], [])]);
+    const inverse = emitter.apply("Expand", [countScalar, emitter.shapeTensor([rows])]);
+    const bound = (value: number): string => emitter.constant("int64", [], [value]);
+    const numbers = emitter.apply("Range", [bound(0), countScalar, bound(1)]);
+    const filled = emitter.apply("ScatterElements", [inverse, indices!, numbers]);
+    const zeros = emitter.constant("float32", [1, width as number], Array(width as number).fill(0));
+    const extended = emitter.fresh("extended");
+    emitter.node("Concat", [updates!, zeros], [extended], { axis: { int: 0 } });
+    emitter.node("Gather", [extended, filled], outputs, { axis: { int: 0 } });
+  },
+};
+
+/** Zeros [rows, width] with updates [n, width] at rows indices [n], no index twice. */
+function placeRows(updates: Tensor, indices: Tensor, rows: Dim): Tensor {
+  return applySingle(placeRowsOp, [updates, indices], rows);
 }
