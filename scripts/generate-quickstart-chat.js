@@ -296,14 +296,8 @@ export function generate(seed = SEED) {
     const answer = { role: "assistant", content: "Hello! What is your name?" };
     train.push({ messages: [{ role: "user", content }, answer], skill: "name" });
   }
-  return { train: toLines(shuffled(train), random), test: toLines(interleaved(test), random) };
-}
-
-/** Takes one row of each skill in turn, so that the first rows are a fair sample. */
-function interleaved(rows) {
-  return Array.from({ length: TEST_ROWS }, (_, i) =>
-    rows.filter((_, index) => index % TEST_ROWS === i),
-  ).flat();
+  // Shuffled: the first rows, or every n-th, are then a fair sample of all skills.
+  return { train: toLines(shuffled(train), random), test: toLines(shuffled(test), random) };
 }
 
 /** One row per line; some rows follow an exchange of the row before them. */
