@@ -16,12 +16,15 @@ import { makePlan } from "./recipe-plan.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
 
+// A line per stage has no room in less (a pseudo-terminal may even say 0).
+const LIVE_COLUMNS = 40;
+
 export const run: RunCommand = async ([recipe], { set, runs, json }, io) => {
   const started = performance.now();
   const { loaded, plan, store, paths } = await makePlan(recipe, { set, runs });
   const signals = listenForSignals();
   const progress = await createProgress({
-    mode: json ? "json" : io.isTty ? "live" : "plain",
+    mode: json ? "json" : io.isTty && io.columns >= LIVE_COLUMNS ? "live" : "plain",
     out: io.out,
     err: io.err,
     now: () => performance.now(),
