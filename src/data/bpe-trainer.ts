@@ -21,6 +21,8 @@ export interface TrainedBpe {
   vocabulary: readonly string[];
   /** Pairs of token texts, first merge first. */
   merges: readonly (readonly [string, string])[];
+  /** Texts that are one token each; their ids follow the vocabulary's. */
+  addedTokens: readonly string[];
 }
 
 /** GPT-2's printable stand-in for each byte, by byte. */
@@ -39,20 +41,27 @@ function byteCharacters(): string[] {
  * @param vocabSize ids in all, special tokens included: with 2048 the greatest id is 2047, so an
  * embedding of vocab_size rows fits, and a multiple of 64 stays one. Fewer merges are learned
  * where the texts have no more repeated pairs.
- * @throws RangeError when vocabSize is below SMALLEST_VOCAB_SIZE
+ * @param addedTokens texts that are one token each wherever they occur, such as the markers of a
+ * chat template; they count in vocabSize
+ * @throws RangeError when vocabSize is below SMALLEST_VOCAB_SIZE and the added tokens
  */
-export function trainBpe(texts: Iterable<string>, vocabSize: number): TrainedBpe {
-  if (vocabSize < SMALLEST_VOCAB_SIZE) {
-    throw new RangeError(`trainBpe: vocabSize is ${vocabSize}, at least ${SMALLEST_VOCAB_SIZE}`);
+export function trainBpe(
+  texts: Iterable<string>,
+  vocabSize: number,
+  addedTokens: readonly string[] = [],
+): TrainedBpe {
+  const smallest = SMALLEST_VOCAB_SIZE + addedTokens.length;
+  if (vocabSize < smallest) {
+    throw new RangeError(`trainBpe: vocabSize is ${vocabSize}, at least ${smallest}`);
   }
   const characters = byteCharacters();
   // Ids in the order of the characters, as the Rust trainer sorts its alphabet.
   const vocabulary = [...characters].sort();
   const idOfByte = characters.map((character) => vocabulary.indexOf(character));
-  const { words, counts } = countWords(texts, idOfByte);
+  const { words, counts } = countWords(piecesBetween(texts, addedTokens), idOfByte);
   const pairs = new PairTable(words, counts);
   const merges: [string, string][] = [];
-  while (vocabulary.length + specialTokens.length < vocabSize) {
+  while (vocabulary.length + addedTokens.length + specialTokens.length < vocabSize) {
     const best = pairs.takeBest();
     if (best === undefined) break;
     const [left, right] = best;
@@ -60,7 +69,17 @@ export function trainBpe(texts: Iterable<string>, vocabSize: number): TrainedBpe
     vocabulary.push(vocabulary[left]! + vocabulary[right]!);
     pairs.merge(left, right, vocabulary.length - 1);
   }
-  return { vocabulary, merges };
+  return { vocabulary, merges, addedTokens };
+}
+
+/** The texts without the added tokens in them, as the tokenizer will see them. */
+function* piecesBetween(texts: Iterable<string>, addedTokens: readonly string[]): Iterable<string> {
+  if (addedTokens.length === 0) yield* texts;
+  else {
+    const literals = addedTokens.map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+    const separator = new RegExp(literals.join("|"), "u");
+    for (const text of texts) yield* text.split(separator);
+  }
 }
 
 /** Splits texts into distinct words of token ids, in order of first appearance. */
@@ -207,15 +226,15 @@ export interface TokenizerFiles {
  * Returns the contents of a tokenizer directory in Hugging Face format. As in the reference's
  * saved tokenizers, eos and bos are [PAD].
  */
-export function bpeTokenizerFiles({ vocabulary, merges }: TrainedBpe): TokenizerFiles {
-  const added = specialTokens.map((content, i) => ({
+export function bpeTokenizerFiles({ vocabulary, merges, addedTokens }: TrainedBpe): TokenizerFiles {
+  const added = [...addedTokens, ...specialTokens].map((content, i) => ({
     id: vocabulary.length + i,
     content,
     single_word: false,
     lstrip: content === "[MASK]",
     rstrip: false,
     normalized: false,
-    special: true,
+    special: i >= addedTokens.length,
   }));
   const idOf = (token: string): number => added.find(({ content }) => content === token)!.id;
   const special = (token: string): object => ({ SpecialToken: { id: token, type_id: 0 } });

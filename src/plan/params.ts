@@ -36,7 +36,13 @@ export interface PrepareTokenizerParams {
   task: "tokenizer";
   tokenizer:
     | { source: "files"; name: string; files: readonly PinnedFile[] }
-    | { source: "train"; vocab_size: number; text: readonly SourceParams[] };
+    | {
+        source: "train";
+        vocab_size: number;
+        /** Texts that are one token each, such as the markers of the chat template. */
+        added_tokens: readonly string[];
+        text: readonly SourceParams[];
+      };
   /** Jinja text; null takes the tokenizer's own, or else the reference's default template. */
   chat_template: string | null;
 }

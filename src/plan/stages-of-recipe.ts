@@ -109,7 +109,8 @@ function prepareTokenizer({ recipe, pins }: StageInputs): StageDraft {
   let sources: readonly string[];
   if (train !== undefined) {
     const text = datasetsOf(pins, "tokenizer.train.dataset_args");
-    tokenizer = { source: "train", vocab_size: train.vocab_size, text };
+    const { vocab_size, added_tokens = [] } = train;
+    tokenizer = { source: "train", vocab_size, added_tokens, text };
     sources = text.map(({ name }) => name);
     origins["tokenizer"] = "tokenizer.train";
     origins["tokenizer.text"] = "tokenizer.train.dataset_args";

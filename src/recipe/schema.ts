@@ -103,6 +103,12 @@ const tokenizerFields = {
         minimum: 300,
         maximum: 1_000_000,
       }),
+      added_tokens: optional(
+        list(
+          "Texts that are one token each wherever they occur, such as the chat template's markers.",
+          text("An added token."),
+        ),
+      ),
       dataset_args: datasetArgs("What to train it on, text or chat rows"),
     }),
   ),

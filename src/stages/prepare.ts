@@ -116,14 +116,16 @@ async function trainTokenizer(
   context: StageContext,
   {
     vocab_size: vocabSize,
+    added_tokens: addedTokens,
     text: sources,
   }: Extract<PrepareTokenizerParams["tokenizer"], { source: "train" }>,
   chatTemplate: string | null,
 ): Promise<void> {
-  if (vocabSize < SMALLEST_VOCAB_SIZE) {
+  const smallest = SMALLEST_VOCAB_SIZE + addedTokens.length;
+  if (vocabSize < smallest) {
     throw new DllmError(`vocab_size is ${vocabSize}`, {
       exitCode: ExitCode.invalidInput,
-      details: [`expected at least ${SMALLEST_VOCAB_SIZE}: all bytes and the special tokens`],
+      details: [`expected at least ${smallest}: all bytes, the added and the special tokens`],
     });
   }
   const { train = [] } = await readSources(context, sources, { testFraction: 0, seed: 0 });
@@ -134,7 +136,7 @@ async function trainTokenizer(
       : textOf(row, "text"),
   );
   context.progress({ done: 0, unit: "merge", message: `training on ${texts.length} rows` });
-  const trained = trainBpe(texts, vocabSize);
+  const trained = trainBpe(texts, vocabSize, addedTokens);
   const files = bpeTokenizerFiles(trained);
   for (const [file, content] of Object.entries(files)) {
     await writeFile(join(context.outputDirectory, file), jsonText(content));

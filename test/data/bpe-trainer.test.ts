@@ -36,7 +36,7 @@ function tokenizerFor(trained: ReturnType<typeof trainBpe>): Tokenizer {
 /** BPE training as its definition says: recount everything before every merge. */
 function trainNaively(vocabSize: number): [string, string][] {
   const { vocabulary: bytes } = trainBpe([], SMALLEST_VOCAB_SIZE);
-  const base = tokenizerFor({ vocabulary: bytes, merges: [] });
+  const base = tokenizerFor({ vocabulary: bytes, merges: [], addedTokens: [] });
   const words = texts.flatMap((text) =>
     (text.match(byteLevelPattern) ?? []).map((word) => base.encode(word).map((id) => bytes[id]!)),
   );
@@ -103,4 +103,16 @@ test("the order of the texts' words decides nothing but ties; equal texts give e
   expect(json(texts)).toBe(json(texts));
   expect(json([...texts].reverse())).toBe(json(texts));
   expect(json([...texts, "zzzz zzzz zzzz zzzz zzzz"])).not.toBe(json(texts));
+});
+
+test("an added token is one token wherever it occurs, is no special token, and teaches no merge", () => {
+  const marked = texts.map((text) => `[/Answer]${text}[/Answer]`);
+  const trained = trainBpe(marked, 330, ["[Answer]", "[/Answer]"]);
+  expect(trained.merges).toEqual(trainBpe(texts, 328).merges);
+  const tokenizer = tokenizerFor(trained);
+  const ids = tokenizer.encode("a[Answer]b[/Answer]");
+  expect(ids.map(tokenizer.tokenOf)).toEqual(["a", "[Answer]", "b", "[/Answer]"]);
+  expect(tokenizer.decode(ids, { skipSpecialTokens: true })).toBe("a[Answer]b[/Answer]");
+  expect(tokenizer.vocabSize).toBe(330);
+  expect(() => trainBpe(texts, 262, ["[Answer]", "[/Answer]"])).toThrow("at least 263");
 });

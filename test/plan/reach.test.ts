@@ -26,6 +26,7 @@ const particular: Readonly<Record<string, string>> = {
   "model.config.hidden_size": "128",
   "model.config.max_position_embeddings": "256",
   "model.config.vocab_size": "600",
+  "tokenizer.train.added_tokens": "['[Question]']",
   "pretrain.max_length": "32",
   "sft.max_length": "64",
   "eval.from": "[sft]",

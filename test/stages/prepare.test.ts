@@ -86,6 +86,7 @@ const trainTokenizer = async (chatTemplate: string | null = null) =>
     tokenizer: {
       source: "train",
       vocab_size: 300,
+      added_tokens: [],
       text: [await source("book.txt"), await source("chat")],
     },
     chat_template: chatTemplate,
