@@ -82,8 +82,9 @@ const chars = {
 };
 
 /**
- * Each skill draws an item; an item has a `key` (what is held out) and the conversation.
- * Skills with few items (`all`) hold out combinations of item and phrasing.
+ * Each skill draws a conversation and its `key`: what is held out. Questions end with what they
+ * ask about, so that it stands at a fixed distance from the answer: rotary positions let a small
+ * model find it there long before it learns to search.
  */
 function makeSkills(random) {
   const below = (n) => Math.floor(random() * n);
@@ -104,7 +105,7 @@ function makeSkills(random) {
 
   /** A question in one of its spellings: with a prefix, or casually typed. */
   const spelled = (question) =>
-    random() < 0.2 ? chars.casual(question) : pick(PREFIXES) + question;
+    random() < 0.1 ? chars.casual(question) : pick(PREFIXES) + question;
   const ask = (question, answer) => [
     { role: "user", content: question },
     { role: "assistant", content: answer },
@@ -131,7 +132,7 @@ function makeSkills(random) {
     "Give the opposite of #.",
     "Which word is the opposite of #?",
     "Name the opposite of #.",
-    "# has which opposite?",
+    "Tell me the opposite of #.",
   ]);
 
   const numberItems = (from, to, step) =>
@@ -139,34 +140,30 @@ function makeSkills(random) {
       fill: String(from + i),
       answer: String(from + i + step),
     }));
-  const after = lookup(numberItems(0, 99, 1), [
+  const after = lookup(numberItems(0, 59, 1), [
     "What number comes after #?",
     "Which number follows #?",
     "Count on from #.",
     "Next number after #?",
   ]);
-  const before = lookup(numberItems(1, 100, -1), [
+  const before = lookup(numberItems(1, 60, -1), [
     "What number comes before #?",
     "Which number is just before #?",
     "Count back from #.",
   ]);
 
-  const listSkill =
-    (phrasings, answerOf, length = () => 3) =>
-    () => {
-      const list = distinct(THINGS, length());
-      const question = pick(phrasings).replace("#", list.join(", "));
-      return { key: list.join(" "), messages: ask(spelled(question), answerOf(list)) };
-    };
+  const listSkill = (phrasings, answerOf) => () => {
+    const list = distinct(THINGS, 3);
+    const question = pick(phrasings).replace("#", list.join(", "));
+    return { key: list.join(" "), messages: ask(spelled(question), answerOf(list)) };
+  };
   const first = listSkill(
     ["What is the first word: #?", "Which word comes first: #?", "Give the first word: #."],
     (list) => `It is ${list[0]}.`,
-    () => 3 + below(2),
   );
   const last = listSkill(
     ["What is the last word: #?", "Which word comes last: #?", "Give the last word: #."],
     (list) => `It is ${list.at(-1)}.`,
-    () => 3 + below(2),
   );
 
   const greetings = [
@@ -198,11 +195,11 @@ function makeSkills(random) {
       ),
       [
         "What kind of thing is #?",
-        "Which category does # belong to?",
+        "What category is #?",
         "Category of #?",
         "Name the category of #.",
-        "What is # an example of?",
-        "# is what kind of thing?",
+        "Which group has the word #?",
+        "What do we call things like #?",
       ],
     ),
     capital: lookup(
@@ -212,8 +209,8 @@ function makeSkills(random) {
         "Capital of #?",
         "Name the capital of #.",
         "Which city is the capital of #?",
-        "# has which capital?",
-        "Tell me the capital city of #.",
+        "Tell me the capital of #.",
+        "Give the capital city of #.",
       ],
     ),
     next_number: () => (random() < 0.6 ? after() : before()),
@@ -225,7 +222,7 @@ function makeSkills(random) {
       const question = pick([
         `Which is larger, ${a} or ${b}?`,
         `Larger number: ${a} or ${b}?`,
-        `Is ${a} or ${b} larger?`,
+        `What is more, ${a} or ${b}?`,
       ]);
       const key = `${Math.min(a, b)} ${Math.max(a, b)}`;
       return { key, messages: ask(spelled(question), `It is ${Math.max(a, b)}.`) };
@@ -240,14 +237,14 @@ function makeSkills(random) {
       (list) => `Backwards: ${[...list].reverse().join(", ")}.`,
     ),
     member: () => {
-      const list = distinct(THINGS, 3 + below(2));
+      const list = distinct(THINGS, 3);
       const isIn = random() < 0.5;
       const word = isIn ? pick(list) : pick(THINGS.filter((thing) => !list.includes(thing)));
       const text = list.join(", ");
       const question = pick([
         `Is ${word} in the list: ${text}?`,
-        `Does the list have ${word}: ${text}?`,
-        `Can you find ${word} here: ${text}?`,
+        `Do you see ${word} in the list: ${text}?`,
+        `Can you find ${word} in the list: ${text}?`,
       ]);
       return { key: `${word} ${text}`, messages: ask(spelled(question), isIn ? "Yes" : "No") };
     },

@@ -78,7 +78,7 @@ test("size and shape", () => {
 test("the first test rows, and every n-th, cover all skills, so that a limit stays fair", () => {
   const covered = (rows: Row[]): number => new Set(rows.map(({ skill }) => skill)).size;
   expect(covered(held.slice(0, 100))).toBe(skills.length);
-  for (const n of [2, 4, 5, 10]) {
+  for (const n of [2, 3, 4]) {
     expect(covered(held.filter((_, i) => i % n === 0))).toBe(skills.length);
   }
 });
@@ -151,8 +151,8 @@ const rules: Record<string, (row: Row) => string> = {
   },
   member: (row) => {
     const question = questionOf(row);
-    const asked = /(?:Is|have|find) (\w+) (?:in|here)|have (\w+):/i.exec(question)!;
-    return listOf(question).includes((asked[1] ?? asked[2])!) ? "Yes" : "No";
+    const asked = /(\w+) in the list:/.exec(question)!;
+    return listOf(question).includes(asked[1]!) ? "Yes" : "No";
   },
   name: (row) => {
     const introduction = row.messages
@@ -176,8 +176,7 @@ describe("answers", () => {
   test("opposite: one answer per word, and the opposite of the answer is the word", () => {
     const opposite = new Map<string, string>();
     for (const row of all.filter(({ skill }) => skill === "opposite")) {
-      const question = questionOf(row).replace(/^(Please|Tell me|Question): /, "");
-      const word = (/\bof (\w+)[.?]?$/i.exec(question) ?? /^(\w+) has/i.exec(question))![1]!;
+      const word = /\bof (\w+)[.?]?$/i.exec(questionOf(row))![1]!;
       const key = word.toLowerCase();
       expect(opposite.get(key) ?? answerOf(row)).toBe(answerOf(row));
       opposite.set(key, answerOf(row));
@@ -193,12 +192,7 @@ describe("answers", () => {
     const categories = new Map<string, Set<string>>();
     const categoryOf = new Map<string, string>();
     for (const row of all.filter(({ skill }) => skill === "category")) {
-      const question = questionOf(row)
-        .replace(/^(Please|Tell me|Question): /, "")
-        .toLowerCase()
-        .replace(/[.?]$/, "");
-      const word = (/^(\w+) is what kind/.exec(question) ??
-        /(?:is|of|does) (\w+)(?: an example of| belong to|$)/.exec(question))![1]!;
+      const word = /(\w+)[.?]?$/.exec(questionOf(row))![1]!;
       expect(categoryOf.get(word) ?? answerOf(row)).toBe(answerOf(row));
       categoryOf.set(word, answerOf(row));
       const members = categories.get(answerOf(row)) ?? new Set();
