@@ -1,6 +1,6 @@
 /**
- * Writes recipes/data/quickstart-chat/{train,test}.jsonl: short conversations of ten skills that
- * a model of about 1.5 million parameters learns in minutes. Nothing is copied from elsewhere;
+ * Writes recipes/data/quickstart-chat/{train,test}.jsonl: short conversations of nine skills that
+ * a model of less than a million parameters learns in minutes. Nothing is copied from elsewhere;
  * equal seeds give equal bytes. A test row's combination of items and phrasing is never trained.
  *
  *     node scripts/generate-quickstart-chat.js
@@ -9,7 +9,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const SEED = 1;
+const SEED = 2;
 const TRAIN_ROWS = 620;
 const TEST_ROWS = 40;
 /** Share of the rows that follow another exchange, as in a longer chat. */
@@ -29,48 +29,39 @@ function randomDraws(seed) {
 const words = (text) => text.trim().split(/\s+/);
 const pairs = (text) => words(text).map((pair) => pair.split("/"));
 
-// Common short words for lists: most become one token.
+// Common short words for lists, each one token. Few, so that each is seen often: copying a word
+// from the question is learned word by word.
 const THINGS = words(`
-  apple ball bank bell bird boat book bread bridge brush cake candle car castle cat chair cloud coat
-  coin cup desk dog door dress drum duck egg farm fish flag flower forest fox garden gate glass goat
-  gold grass hand hat hill home horse house island jar key king kite knife ladder lake lamp leaf
-  letter lion map milk moon mouse night ocean paper pen pig queen rain ring river road rope rose sand
-  school sea ship shoe snow spoon star stone storm street sun table tiger tower town train tree
-  valley wall watch water wheel wind window wolf wood
+  apple ball bird boat book bread bridge car chair cloud coat cup desk dog door egg fish flower
+  fox garden gold grass hat hill horse house key knife lake lamp letter milk moon mouse paper
+  rain ring river road rose ship shoe snow star stone street sun table tree wall
 `);
 
 const OPPOSITES = pairs(`
   hot/cold big/small up/down left/right day/night black/white open/closed fast/slow old/young
-  happy/sad high/low light/dark good/bad rough/smooth full/empty rich/poor strong/weak wet/dry
-  early/late loud/quiet near/far long/short push/pull win/lose buy/sell begin/end true/false
-  first/last love/hate come/go give/take in/out above/below before/after always/never front/back
-  inside/outside north/south east/west summer/winter start/stop clean/dirty sweet/bitter thick/thin
-  wide/narrow deep/shallow hard/easy brave/afraid friend/enemy peace/war life/death
+  happy/sad high/low light/dark good/bad full/empty rich/poor strong/weak wet/dry early/late
+  loud/quiet near/far long/short win/lose buy/sell true/false first/last love/hate come/go
+  give/take north/south east/west
 `);
 
 const CATEGORIES = {
-  animal: words("lion tiger horse dog cat cow sheep wolf bear fox rabbit monkey"),
-  fruit: words("apple pear plum cherry banana orange grape lemon melon peach mango fig"),
-  color: words("red blue green yellow black white brown pink purple gray gold silver"),
-  tool: words("hammer saw drill axe knife shovel rake brush ladder wrench file needle"),
-  drink: words("water milk tea coffee juice beer wine cider cocoa soda rum punch"),
-  job: words("doctor teacher farmer baker sailor soldier lawyer judge cook painter writer nurse"),
-  clothing: words("coat hat shirt dress shoe glove sock scarf belt skirt jacket boot"),
-  furniture: words("table chair bed desk sofa shelf bench stool couch cabinet dresser cradle"),
+  animal: words("lion tiger horse dog cat cow sheep wolf"),
+  fruit: words("apple pear plum cherry banana orange grape lemon"),
+  color: words("red blue green yellow black white brown pink"),
+  drink: words("water milk tea coffee juice beer wine cider"),
+  job: words("doctor teacher farmer baker sailor soldier lawyer judge"),
+  furniture: words("table chair bed desk sofa shelf bench stool"),
 };
 
 const CAPITALS = pairs(`
   France/Paris England/London Spain/Madrid Italy/Rome Germany/Berlin Russia/Moscow Japan/Tokyo
   China/Beijing Egypt/Cairo Greece/Athens Austria/Vienna Poland/Warsaw Portugal/Lisbon
-  Ireland/Dublin Scotland/Edinburgh Norway/Oslo Sweden/Stockholm Finland/Helsinki
-  Denmark/Copenhagen Iceland/Reykjavik Hungary/Budapest Turkey/Ankara Cuba/Havana Peru/Lima
-  Chile/Santiago Canada/Ottawa Kenya/Nairobi Iran/Tehran Iraq/Baghdad Korea/Seoul
+  Ireland/Dublin Norway/Oslo Sweden/Stockholm Cuba/Havana Peru/Lima Canada/Ottawa Kenya/Nairobi
 `);
 
 const NAMES = words(`
   Anna Ben Clara David Emma Frank Grace Henry Ida Jack Kate Leo Mary Nora Oscar Paul Rosa Sam Tom
-  Vera Will Zoe Adam Alice Carl Daisy Eric Fred George Helen Jane John Lucy Mark Nina Peter Ruth
-  Simon Susan Victor
+  Vera
 `);
 
 const PREFIXES = ["", "", "", "Please: ", "Tell me: ", "Question: "];
@@ -140,13 +131,13 @@ function makeSkills(random) {
       fill: String(from + i),
       answer: String(from + i + step),
     }));
-  const after = lookup(numberItems(0, 59, 1), [
+  const after = lookup(numberItems(0, 29, 1), [
     "What number comes after #?",
     "Which number follows #?",
     "Count on from #.",
     "Next number after #?",
   ]);
-  const before = lookup(numberItems(1, 60, -1), [
+  const before = lookup(numberItems(1, 30, -1), [
     "What number comes before #?",
     "Which number is just before #?",
     "Count back from #.",
@@ -216,7 +207,7 @@ function makeSkills(random) {
     next_number: () => (random() < 0.6 ? after() : before()),
     larger: () => {
       const [a, b] = distinct(
-        Array.from({ length: 30 }, (_, i) => i + 1),
+        Array.from({ length: 20 }, (_, i) => i + 1),
         2,
       );
       const question = pick([
@@ -236,18 +227,6 @@ function makeSkills(random) {
       ["Reverse: #.", "Say backwards: #.", "Turn around: #."],
       (list) => `Backwards: ${[...list].reverse().join(", ")}.`,
     ),
-    member: () => {
-      const list = distinct(THINGS, 3);
-      const isIn = random() < 0.5;
-      const word = isIn ? pick(list) : pick(THINGS.filter((thing) => !list.includes(thing)));
-      const text = list.join(", ");
-      const question = pick([
-        `Is ${word} in the list: ${text}?`,
-        `Do you see ${word} in the list: ${text}?`,
-        `Can you find ${word} in the list: ${text}?`,
-      ]);
-      return { key: `${word} ${text}`, messages: ask(spelled(question), isIn ? "Yes" : "No") };
-    },
     name: () => {
       const name = pick(NAMES);
       const greeting = pick(greetings).replace("#", name);

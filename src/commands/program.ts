@@ -117,9 +117,7 @@ export async function runProgram(
     modules.sample,
   )
     .addOption(
-      new Option("--prompt <text>", "what to answer; may be repeated")
-        .argParser(append)
-        .makeOptionMandatory(),
+      new Option("--prompt <text...>", "what to answer, one or more texts").makeOptionMandatory(),
     )
     .addOption(new Option("--no-chat-template", "continue the prompt instead of answering it"))
     .addOption(new Option("--visualize", "show tokens unmask, on a terminal").default(false))

@@ -54,7 +54,7 @@ test.each([
   [["plan"], "error: missing required argument 'recipe'"],
   [["plan", "x", "y"], "error: too many arguments for 'plan'. Expected 1 argument but got 2."],
   [["plan", "x", "--jsno"], "error: unknown option '--jsno'\n(Did you mean --json?)"],
-  [["sample", "m"], "error: required option '--prompt <text>' not specified"],
+  [["sample", "m"], "error: required option '--prompt <text...>' not specified"],
   [
     ["sample", "m", "--prompt", "p", "--steps", "0"],
     "error: option '--steps <n>' argument '0' is invalid. Expected an integer at least 1.",

@@ -33,7 +33,6 @@ const skills = [
   "pick",
   "repeat",
   "reverse",
-  "member",
   "name",
 ];
 const questionOf = ({ messages }: Row): string => messages.at(-2)!.content;
@@ -57,7 +56,7 @@ const { generate } = (await import(script)) as {
 
 test("the committed files are what the script generates", () => {
   expect(generate()).toEqual({ train: textOf("train"), test: textOf("test") });
-  expect(generate(2).test).not.toBe(textOf("test"));
+  expect(generate(3).test).not.toBe(textOf("test"));
 });
 
 test("size and shape", () => {
@@ -118,21 +117,35 @@ const listOf = (question: string): string[] =>
     .split(", ");
 const numbersIn = (text: string): number[] => (text.match(/\d+/g) ?? []).map(Number);
 
-const capitals =
-  "Ankara Athens Baghdad Beijing Berlin Budapest Cairo Copenhagen Dublin Edinburgh Havana Helsinki Lima Lisbon London Madrid Moscow Nairobi Oslo Ottawa Paris Reykjavik Rome Santiago Seoul Stockholm Tehran Tokyo Vienna Warsaw".split(
-    " ",
-  );
-const countries =
-  "turkey greece iraq china germany hungary egypt denmark ireland scotland cuba finland peru portugal england spain russia kenya norway canada france iceland italy chile korea sweden iran japan austria poland".split(
-    " ",
-  );
+const capitalOf: Record<string, string> = {
+  austria: "Vienna",
+  canada: "Ottawa",
+  china: "Beijing",
+  cuba: "Havana",
+  egypt: "Cairo",
+  england: "London",
+  france: "Paris",
+  germany: "Berlin",
+  greece: "Athens",
+  ireland: "Dublin",
+  italy: "Rome",
+  japan: "Tokyo",
+  kenya: "Nairobi",
+  norway: "Oslo",
+  peru: "Lima",
+  poland: "Warsaw",
+  portugal: "Lisbon",
+  russia: "Moscow",
+  spain: "Madrid",
+  sweden: "Stockholm",
+};
 
 const rules: Record<string, (row: Row) => string> = {
   capital: (row) => {
     const question = questionOf(row).toLowerCase();
-    const found = countries.filter((country) => question.includes(country));
+    const found = Object.keys(capitalOf).filter((country) => question.includes(country));
     expect(found).toHaveLength(1);
-    return capitals[countries.indexOf(found[0]!)]!;
+    return capitalOf[found[0]!]!;
   },
   next_number: (row) => {
     const [n] = numbersIn(questionOf(row));
@@ -148,11 +161,6 @@ const rules: Record<string, (row: Row) => string> = {
     const [a, b, c, ...more] = listOf(questionOf(row));
     expect(more).toEqual([]);
     return `Backwards: ${c}, ${b}, ${a}.`;
-  },
-  member: (row) => {
-    const question = questionOf(row);
-    const asked = /(\w+) in the list:/.exec(question)!;
-    return listOf(question).includes(asked[1]!) ? "Yes" : "No";
   },
   name: (row) => {
     const introduction = row.messages
@@ -181,7 +189,7 @@ describe("answers", () => {
       expect(opposite.get(key) ?? answerOf(row)).toBe(answerOf(row));
       opposite.set(key, answerOf(row));
     }
-    expect(opposite.size).toBeGreaterThan(100);
+    expect(opposite.size).toBe(60);
     for (const [word, other] of opposite) {
       expect(other).not.toBe(word);
       expect(opposite.get(other)).toBe(word);
@@ -200,14 +208,12 @@ describe("answers", () => {
     }
     expect([...categories.keys()].sort()).toEqual([
       "animal",
-      "clothing",
       "color",
       "drink",
       "fruit",
       "furniture",
       "job",
-      "tool",
     ]);
-    for (const members of categories.values()) expect(members.size).toBe(12);
+    for (const members of categories.values()) expect(members.size).toBe(8);
   });
 });
