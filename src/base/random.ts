@@ -56,6 +56,8 @@ export const purposes = {
   evaluationMask: 10,
   dropout: 8,
   split: 9,
+  likelihood: 11,
+  likelihoodMask: 12,
 } as const;
 export type Purpose = keyof typeof purposes;
 

@@ -49,11 +49,16 @@ const TRAILING_SPACE = new RegExp(`${PYTHON_SPACE}+$`, "u");
 
 /** Returns the text without white space at its ends, as Python's `str.strip()`. */
 export function pythonStrip(text: string): string {
-  const start = LEADING_SPACE.exec(text)?.[0].length ?? 0;
+  const trimmed = pythonRstrip(text);
+  return trimmed.slice(LEADING_SPACE.exec(trimmed)?.[0].length ?? 0);
+}
+
+/** Returns the text without white space at its end, as Python's `str.rstrip()`. */
+export function pythonRstrip(text: string): string {
   // Backwards by hand: a regex anchored at the end is quadratic in runs of inner white space.
   let end = text.length;
-  while (end > start && TRAILING_SPACE.test(text[end - 1]!)) end--;
-  return text.slice(start, end);
+  while (end > 0 && TRAILING_SPACE.test(text[end - 1]!)) end--;
+  return text.slice(0, end);
 }
 
 const TAGS: Readonly<Record<string, string>> = { user: "Question", assistant: "Answer" };

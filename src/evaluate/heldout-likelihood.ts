@@ -7,13 +7,13 @@
  * [0, 1) and all draws are counter-based; padding is neither attended to nor counted.
  */
 import { randomStream } from "../base/random.js";
-import { collate } from "../data/collate.js";
-import { tokenDatasetOf, type TokenDataset } from "../data/token-dataset.js";
+import type { TokenDataset } from "../data/token-dataset.js";
 import { alphaSchedules } from "../diffusion/alpha-schedule.js";
 import { rowWeights } from "../diffusion/loss.js";
 import { maskBatch, sampleTimestep } from "../diffusion/masking.js";
 import type { MaskedLanguageModel } from "../model/masked-lm.js";
 import type { MaskSettings } from "../recipe/schema.js";
+import { maskedLogits, sumCrossEntropy, type MaskedRow } from "./masked-logits.js";
 import { ratioWithError, type EvalResult } from "./result.js";
 
 /** Progress that can be saved and continued; plain data. */
@@ -42,17 +42,12 @@ export interface HeldoutInputs {
 }
 
 /** A noised row; equal ones are computed once, with the weights of all copies added up. */
-interface NoisedRow {
+interface NoisedRow extends MaskedRow {
   /** Place of the row in the order of evaluation. */
   index: number;
-  ids: Int32Array;
-  positions: Int32Array;
   targets: Int32Array;
   weight: number;
 }
-
-// Bounds the logits of a forward pass to 128 MiB, except for a single row.
-const LOGITS_LIMIT = 2 ** 25;
 
 /** Returns nll (nats per token) and perplexity of the rows, each with its standard error. */
 export async function heldoutLikelihood(inputs: HeldoutInputs): Promise<EvalResult[]> {
@@ -104,11 +99,8 @@ function summarise(
 async function evaluateRows(inputs: HeldoutInputs, group: readonly number[]): Promise<number[]> {
   const sums = new Array<number>(group.length).fill(0);
   const noised = group.flatMap((row, index) => noisedCopies(inputs, row, index));
-  for (const batch of batches(noised, inputs)) {
-    const losses = await crossEntropies(inputs, batch);
-    batch.forEach(({ index, weight }, slot) => {
-      sums[index]! += (weight * losses[slot]!) / inputs.mcNum;
-    });
+  for await (const { row, logits } of maskedLogits(inputs, noised)) {
+    sums[row.index]! += (row.weight * sumCrossEntropy(logits, row.targets)) / inputs.mcNum;
   }
   return sums;
 }
@@ -139,65 +131,4 @@ function noisedCopies(inputs: HeldoutInputs, row: number, index: number): Noised
     else distinct.set(key, { index, ids: noisedIds, positions, targets, weight });
   }
   return [...distinct.values()];
-}
-
-function* batches(
-  rows: readonly NoisedRow[],
-  { batchSize, model }: HeldoutInputs,
-): Generator<NoisedRow[]> {
-  let batch: NoisedRow[] = [];
-  let logits = 0;
-  for (const row of rows) {
-    const more = row.positions.length * model.vocabSize;
-    if (batch.length === batchSize || (batch.length > 0 && logits + more > LOGITS_LIMIT)) {
-      yield batch;
-      batch = [];
-      logits = 0;
-    }
-    batch.push(row);
-    logits += more;
-  }
-  if (batch.length > 0) yield batch;
-}
-
-/** Returns the summed cross entropy of each noised row at its masks, in nats. */
-async function crossEntropies(
-  { model, padId }: HeldoutInputs,
-  rows: readonly NoisedRow[],
-): Promise<number[]> {
-  const dataset = tokenDatasetOf(
-    rows.map(({ ids }) => ({ ids, promptLength: 0 })),
-    "masked",
-  );
-  const { inputIds, batch, seq, attentionMask } = collate(
-    dataset,
-    rows.map((_, row) => row),
-    padId,
-  );
-  const positions = rows.flatMap((row, i) => Array.from(row.positions, (p) => i * seq + p));
-  const logits = await model.logits({
-    inputIds,
-    batch,
-    seq,
-    ...(attentionMask && { attentionMask }),
-    positions: Int32Array.from(positions),
-  });
-  let slot = 0;
-  return rows.map(({ targets }) => {
-    let sum = 0;
-    for (const target of targets) {
-      const start = slot++ * model.vocabSize;
-      sum += crossEntropy(logits.subarray(start, start + model.vocabSize), target);
-    }
-    return sum;
-  });
-}
-
-/** Returns -log softmax(logits)[target], computed in float64. */
-function crossEntropy(logits: Float32Array, target: number): number {
-  let top = -Infinity;
-  for (const logit of logits) if (logit > top) top = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - top);
-  return top + Math.log(sum) - logits[target]!;
 }

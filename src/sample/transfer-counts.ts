@@ -2,6 +2,7 @@
  * @file How many tokens each denoising step reveals.
  * Source: ZHZisZZ/dllm@ca17675 dllm/core/samplers/utils.py, get_num_transfer_tokens.
  */
+import { roundHalfToEven } from "../base/rounding.js";
 import { reverseMaskProbability, type AlphaSchedule } from "../diffusion/alpha-schedule.js";
 
 /** Draws the number of successes among `count` trials of probability `probability`. */
@@ -40,12 +41,4 @@ export function transferCounts({
     if (count > 0) counts.push(count);
   }
   return counts;
-}
-
-/** Rounds a non-negative number to the nearest integer, halves to the even one. */
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const fraction = value - floor;
-  if (fraction !== 0.5) return fraction < 0.5 ? floor : floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
 }

@@ -13,6 +13,10 @@ export interface TorchGenerator {
   uniform64(): number;
   /** torch.binomial for float64 arguments with count * min(p, 1 - p) < 10 */
   binomial(count: number, probability: number): number;
+  /** torch.randint(bound, ()) for a bound below 2^32 */
+  below(bound: number): number;
+  /** torch.randperm(n) for small n */
+  permutation(n: number): number[];
 }
 
 /** Returns the generator after `torch.manual_seed(seed)`. */
@@ -53,7 +57,17 @@ export function torchGenerator(seed: number): TorchGenerator {
       if (trials > count) return successes;
     }
   };
+  const below = (bound: number): number => uint32() % bound;
   return {
+    below,
+    permutation(n) {
+      const order = Array.from({ length: n }, (_, i) => i);
+      for (let i = 0; i < n - 1; i++) {
+        const other = i + below(n - i);
+        [order[i], order[other]] = [order[other]!, order[i]!];
+      }
+      return order;
+    },
     uniform32: () => (uint32() & 0xffffff) / 2 ** 24,
     uniform64,
     binomial(count, probability) {
