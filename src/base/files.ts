@@ -3,9 +3,9 @@
  * errors that say what to do. Import them through fs.ts.
  */
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm, symlink, type FileHandle } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "./errors.js";
 import { faultPoint, killThisProcess, type FaultPoint } from "./fault.js";
 
@@ -68,9 +68,24 @@ export function temporaryPath(target: string): string {
 
 /** Creates a directory and its missing parents, private to the user; existing ones are kept. */
 export async function makeDirectory(path: string): Promise<void> {
-  await guarded("mkdir", "create the directory", path, () =>
-    mkdir(path, { recursive: true, mode: 0o700 }),
-  );
+  await guarded("mkdir", "create the directory", path, () => makeWithParents(path));
+}
+
+/** Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever. */
+async function makeWithParents(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
+  for (const directory of missing.reverse()) {
+    await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
+      if (errorCode(error) === "EEXIST") return; // another process was quicker
+      if (errorCode(error) !== "ENOENT") throw error;
+      // The parent is there and yet does not take it: a file system without files of users.
+      throw Object.assign(new Error("nothing can be created there"), { code: "EROFS" });
+    });
+  }
+  if (missing.length === 0 && !(await stat(path)).isDirectory()) {
+    throw Object.assign(new Error("a file is in the way"), { code: "EEXIST" });
+  }
 }
 
 /** Renames within one file system. */

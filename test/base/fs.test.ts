@@ -283,6 +283,13 @@ describe("writeFileAtomic", () => {
       });
     });
   });
+
+  test.skipIf(process.platform !== "linux")(
+    "gives up on a parent that takes no directory, where mkdir -p of Node never ends",
+    async () => {
+      await expect(makeDirectory("/proc/dllm/runs")).rejects.toMatchObject({ exitCode: 73 });
+    },
+  );
 });
 
 test("sha256 of a text is the one of its file", async () => {
