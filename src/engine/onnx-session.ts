@@ -10,8 +10,8 @@ export interface SessionOptions {
   threads: number;
 }
 
-/** A tensor that is fed or fetched; `data` is used in place, never copied. */
-export type Buffer1D = Float32Array | Int32Array | BigInt64Array;
+/** A tensor that is fed or fetched; `data` is used in place, never copied. Bytes are bool, 0 or 1. */
+export type Buffer1D = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 export interface Value {
   data: Buffer1D;
   shape: readonly number[];
@@ -24,6 +24,7 @@ function toOrt({ data, shape }: Value): ort.Tensor {
   }
   if (data instanceof Float32Array) return new ort.Tensor("float32", data, shape);
   if (data instanceof Int32Array) return new ort.Tensor("int32", data, shape);
+  if (data instanceof Uint8Array) return new ort.Tensor("bool", data, shape);
   return new ort.Tensor("int64", data, shape);
 }
 

@@ -6,6 +6,7 @@ import { OnnxSession, type Value } from "../../src/engine/onnx-session.js";
 import { gradients } from "../../src/graph/autodiff.js";
 import { writeOnnx } from "../../src/graph/onnx/writer.js";
 import { crossEntropy } from "../../src/graph/ops/cross-entropy.js";
+import { dropout } from "../../src/graph/ops/dropout.js";
 import { add, cos, erf, exp, gelu, mul, neg, sin, sub } from "../../src/graph/ops/elementwise.js";
 import { gatherRows } from "../../src/graph/ops/indexing.js";
 import { gemm, matmul } from "../../src/graph/ops/linear.js";
@@ -105,6 +106,12 @@ const cases: Case[] = [
     shapes: [[4, 6]],
     ints: { targets: indices(0, 5, 2, 2) },
     build: ([a]) => crossEntropy(a!, intInput("targets", 4)),
+  },
+  {
+    name: "dropout under a fixed mask",
+    shapes: [[2, 3]],
+    ints: { keep: { data: Uint8Array.of(1, 0, 1, 1, 1, 0), shape: [2, 3] } },
+    build: ([a]) => dropout(a!, input("keep", "bool", [2, 3]), 0.25),
   },
   { name: "rotary", shapes: [[2, 5, 6]], build: ([a]) => rotary(a!, rotaryTable(5, 6, 100)) },
 ];
