@@ -1,8 +1,10 @@
 /**
  * @file The grammar of `dataset_args`: `a[train:5_000,test:100] | b + c`.
- * Source: ZHZisZZ/dllm@ca17675 dllm/data/utils.py, dllm/utils/utils.py parse_spec.
+ * Source: ZHZisZZ/dllm@ca17675 dllm/data/utils.py, dllm/utils/utils.py parse_spec; at the time of
+ * its report only `|` separated.
  */
 import { DllmError, ExitCode } from "../base/errors.js";
+import type { DatasetSeparator } from "../recipe/schema.js";
 
 export interface DatasetPart {
   name: string;
@@ -19,12 +21,15 @@ export interface DatasetSpec {
 const INTEGER = /^\d+(?:_\d+)*$/;
 
 /**
- * Returns the parts of a dataset string, in order. Both `|` and `+` separate them, wherever they
- * stand: neither can be part of a name.
+ * Returns the parts of a dataset string, in order. The separators separate wherever they stand:
+ * they cannot be part of a name.
  * @throws DllmError 65 for an entry without colon, a part without a name, or no part at all
  */
-export function parseDatasetArgs(text: string): DatasetPart[] {
-  const parts = splitDatasetArgs(text).map((raw) => {
+export function parseDatasetArgs(
+  text: string,
+  separators: readonly DatasetSeparator[],
+): DatasetPart[] {
+  const parts = splitDatasetArgs(text, separators).map((raw) => {
     const { name, options } = parseDatasetSpec(raw);
     if (name === null || name === "") {
       throw new DllmError(`dataset "${raw}" has no name`, {
@@ -37,16 +42,19 @@ export function parseDatasetArgs(text: string): DatasetPart[] {
   if (parts.length === 0) {
     throw new DllmError("no dataset is named", {
       exitCode: ExitCode.invalidInput,
-      details: [`found: ${JSON.stringify(text)}`, 'expected "name", or several joined by "+"'],
+      details: [
+        `found: ${JSON.stringify(text)}`,
+        `expected "name", or several joined by "${separators.at(-1)}"`,
+      ],
     });
   }
   return parts;
 }
 
 /** Returns the trimmed, non-empty parts of a dataset string. */
-export function splitDatasetArgs(text: string): string[] {
-  return text
-    .split(/[|+]/)
+export function splitDatasetArgs(text: string, separators: readonly DatasetSeparator[]): string[] {
+  return separators
+    .reduce((parts, separator) => parts.flatMap((part) => part.split(separator)), [text])
     .map((part) => part.trim())
     .filter((part) => part !== "");
 }

@@ -1,91 +1,20 @@
 /**
  * @file A model directory as `save_pretrained` of Hugging Face transformers writes it:
  * config.json to the byte, model.safetensors, the files of the tokenizer.
- * Source: huggingface/transformers@v4.57.6 configuration_utils.py, models/modernbert/
- * configuration_modernbert.py.
+ * Source: huggingface/transformers@v4.57.6 configuration_utils.py.
  */
 import { join } from "node:path";
 import { writeFile } from "../base/fs.js";
 import type { Json, JsonObject } from "../base/json.js";
+import { configDefaults, type ModelFamily } from "../base/model-config.js";
 import { loadTokenizer, tokenizerFiles, type Tokenizer } from "../data/tokenizer.js";
 import { copyFiles, readModel } from "../model/model-directory.js";
 import { layOut, tensorsOf } from "../model/parameters.js";
 import type { Architecture } from "../model/registry.js";
 import { writeSafetensors } from "../model/safetensors.js";
-import type { ModelFamily } from "../recipe/schema.js";
 
 // The release whose format this is; later ones read it by this number.
 const TRANSFORMERS_VERSION = "4.57.6";
-
-/** What BERT and RoBERTa have in common. */
-const bertDefaults = {
-  attention_probs_dropout_prob: 0.1,
-  classifier_dropout: null,
-  hidden_act: "gelu",
-  hidden_dropout_prob: 0.1,
-  hidden_size: 768,
-  initializer_range: 0.02,
-  intermediate_size: 3072,
-  num_attention_heads: 12,
-  num_hidden_layers: 12,
-  position_embedding_type: "absolute",
-  use_cache: true,
-} satisfies JsonObject;
-
-/**
- * Every field that transformers writes, with the value that a model without it is read with;
- * special tokens come from the tokenizer.
- */
-const defaultConfigs = {
-  bert: {
-    ...bertDefaults,
-    architectures: ["BertForMaskedLM"],
-    layer_norm_eps: 1e-12,
-    max_position_embeddings: 512,
-    type_vocab_size: 2,
-    vocab_size: 30522,
-  },
-  roberta: {
-    ...bertDefaults,
-    architectures: ["RobertaForMaskedLM"],
-    layer_norm_eps: 1e-5,
-    max_position_embeddings: 514,
-    type_vocab_size: 1,
-    vocab_size: 50265,
-  },
-  modernbert: {
-    architectures: ["ModernBertForMaskedLM"],
-    attention_bias: false,
-    attention_dropout: 0,
-    classifier_activation: "gelu",
-    classifier_bias: false,
-    classifier_dropout: 0,
-    classifier_pooling: "cls",
-    decoder_bias: true,
-    deterministic_flash_attn: false,
-    embedding_dropout: 0,
-    global_attn_every_n_layers: 3,
-    global_rope_theta: 160_000,
-    hidden_activation: "gelu",
-    hidden_size: 768,
-    initializer_cutoff_factor: 2,
-    initializer_range: 0.02,
-    intermediate_size: 1152,
-    local_attention: 128,
-    local_rope_theta: 10_000,
-    max_position_embeddings: 8192,
-    mlp_bias: false,
-    mlp_dropout: 0,
-    norm_bias: false,
-    norm_eps: 1e-5,
-    num_attention_heads: 12,
-    num_hidden_layers: 22,
-    repad_logits_with_grad: false,
-    sparse_pred_ignore_index: -100,
-    sparse_prediction: false,
-    vocab_size: 50368,
-  },
-} satisfies Record<ModelFamily, JsonObject>;
 
 /** Fields that are floating-point numbers in Python and keep their point in JSON: `160000.0`. */
 const floatFields = new Set([
@@ -162,7 +91,7 @@ export function configText(
 ): string {
   const family = config["model_type"] as ModelFamily;
   const fields: Record<string, Json> = {
-    ...defaultConfigs[family],
+    ...configDefaults[family],
     // Of no use to a masked language model; where absent, the defaults could be beyond vocab_size.
     ...(family === "modernbert" && { cls_token_id: bosId, sep_token_id: eosId }),
     ...config,

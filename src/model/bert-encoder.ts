@@ -6,6 +6,7 @@
  */
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
+import { usablePositions } from "../base/model-config.js";
 import { multiplyDims } from "../graph/dim.js";
 import { add, gelu } from "../graph/ops/elementwise.js";
 import { gatherRows } from "../graph/ops/indexing.js";
@@ -26,6 +27,7 @@ import type {
   TokenIds,
 } from "./family.js";
 import { BATCH, SEQ } from "./family.js";
+import { scratchConfig } from "./scratch-config.js";
 
 export interface BertConfig extends ModelConfig {
   readonly hiddenSize: number;
@@ -43,47 +45,50 @@ export interface BertConfig extends ModelConfig {
 /** Where BERT and RoBERTa differ. */
 export interface BertVariant {
   modelType: "bert" | "roberta";
-  architecture: string;
-  defaults: {
-    vocabSize: number;
-    positionRows: number;
-    tokenTypes: number;
-    normEps: number;
-    padTokenId: number;
-  };
-  /** Positions that the position table has but a sequence cannot use. */
-  reservedPositions: number;
   /** Prefix of the masked-LM head's names, and the names in it. */
   head: { dense: string; norm: string; bias: string };
   /** int32 [batch * seq] rows of the position table. */
   positionIds(inputIds: Tensor, padTokenId: number): Tensor;
   /** Row of the position table that gets no gradient; null for none. */
-  frozenPosition: number | null;
+  frozenPosition(padTokenId: number): number | null;
 }
 
 function parseConfig(variant: BertVariant, json: JsonObject): BertConfig {
-  const { modelType, defaults } = variant;
+  const { modelType } = variant;
   const config = readConfig(modelType, json);
   config.expect("hidden_act", "gelu");
   config.expect("position_embedding_type", "absolute");
   config.expect("is_decoder", false);
   config.expect("tie_word_embeddings", true);
-  const positionRows = config.integer("max_position_embeddings", defaults.positionRows);
+  const positionRows = config.integer("max_position_embeddings");
+  const padTokenId = config.integer("pad_token_id");
   const parsed: BertConfig = {
     modelType,
     json,
-    vocabSize: config.integer("vocab_size", defaults.vocabSize),
+    vocabSize: config.integer("vocab_size"),
     positionRows,
-    maxPositions: positionRows - variant.reservedPositions,
-    hiddenSize: config.integer("hidden_size", 768),
-    intermediateSize: config.integer("intermediate_size", 3072),
-    layers: config.integer("num_hidden_layers", 12),
-    heads: config.integer("num_attention_heads", 12),
-    tokenTypes: config.integer("type_vocab_size", defaults.tokenTypes),
-    normEps: config.number("layer_norm_eps", defaults.normEps),
-    initializerRange: config.number("initializer_range", 0.02),
-    padTokenId: config.integer("pad_token_id", defaults.padTokenId),
+    maxPositions: usablePositions(modelType, { maxPositionEmbeddings: positionRows, padTokenId }),
+    hiddenSize: config.integer("hidden_size"),
+    intermediateSize: config.integer("intermediate_size"),
+    layers: config.integer("num_hidden_layers"),
+    heads: config.integer("num_attention_heads"),
+    tokenTypes: config.integer("type_vocab_size"),
+    normEps: config.number("layer_norm_eps"),
+    initializerRange: config.number("initializer_range"),
+    padTokenId,
   };
+  if (parsed.maxPositions < 1) {
+    throw new DllmError(
+      `${modelType} config: max_position_embeddings ${positionRows} leaves no position beside pad_token_id ${padTokenId}`,
+      {
+        exitCode: ExitCode.invalidInput,
+        details: [
+          `expected more than ${positionRows - parsed.maxPositions}`,
+          "raise it, or bring a tokenizer whose padding id is small, as the family's own is",
+        ],
+      },
+    );
+  }
   if (parsed.hiddenSize % parsed.heads !== 0) {
     throw new DllmError(
       `${modelType} config: hidden_size ${parsed.hiddenSize} is no multiple of num_attention_heads (${parsed.heads})`,
@@ -93,25 +98,15 @@ function parseConfig(variant: BertVariant, json: JsonObject): BertConfig {
   return parsed;
 }
 
+/**
+ * DIFFERS: the reference trains BERT and RoBERTa with dropout 0.1 and so with noise of its own;
+ * here they are trained without, and config.json says so. Covered by test/model/configs.test.ts.
+ */
 function completeConfig(variant: BertVariant, json: JsonObject, ids: TokenIds): JsonObject {
-  const { modelType, architecture, defaults } = variant;
-  return {
-    architectures: [architecture],
+  return scratchConfig(variant.modelType, json, ids, {
     attention_probs_dropout_prob: 0,
-    bos_token_id: ids.bosId,
-    classifier_dropout: null,
-    dtype: "float32",
-    eos_token_id: ids.eosId,
-    hidden_act: "gelu",
     hidden_dropout_prob: 0,
-    model_type: modelType,
-    pad_token_id: ids.padId,
-    position_embedding_type: "absolute",
-    type_vocab_size: defaults.tokenTypes,
-    use_cache: true,
-    vocab_size: ids.vocabSize,
-    ...json,
-  };
+  });
 }
 
 /** Weight and bias of a named linear layer or norm. */
@@ -172,7 +167,11 @@ function parameters(variant: BertVariant, config: BertConfig): readonly Paramete
   const embeddings = `${variant.modelType}.embeddings`;
   return [
     table(`${embeddings}.word_embeddings`, vocabSize, config.padTokenId),
-    table(`${embeddings}.position_embeddings`, config.positionRows, variant.frozenPosition),
+    table(
+      `${embeddings}.position_embeddings`,
+      config.positionRows,
+      variant.frozenPosition(config.padTokenId),
+    ),
     table(`${embeddings}.token_type_embeddings`, config.tokenTypes, null),
     ...norm(`${embeddings}.LayerNorm`),
     ...Array.from({ length: layers }, (_, layer) => {
@@ -219,7 +218,7 @@ function forward(
   const positionVectors = gatherRows(
     weight(`${embeddings}.position_embeddings.weight`),
     variant.positionIds(inputIds, padTokenId),
-    { frozenRow: variant.frozenPosition },
+    { frozenRow: variant.frozenPosition(padTokenId) },
   );
   let hidden = norm(add(add(wordVectors, typeVectors), positionVectors), `${embeddings}.LayerNorm`);
   const hiddenStates = [hidden];

@@ -8,15 +8,6 @@ import { BATCH, SEQ } from "./family.js";
 
 export const bert = bertFamily({
   modelType: "bert",
-  architecture: "BertForMaskedLM",
-  defaults: {
-    vocabSize: 30522,
-    positionRows: 512,
-    tokenTypes: 2,
-    normEps: 1e-12,
-    padTokenId: 0,
-  },
-  reservedPositions: 0,
   head: {
     dense: "cls.predictions.transform.dense",
     norm: "cls.predictions.transform.LayerNorm",
@@ -27,5 +18,5 @@ export const bert = bertFamily({
     const zeros = mul(cast(inputIds, "int32"), constant([0], [], "int32"));
     return reshape(add(zeros, row), [multiplyDims(BATCH, SEQ)]);
   },
-  frozenPosition: null,
+  frozenPosition: () => null,
 });

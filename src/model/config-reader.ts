@@ -1,20 +1,22 @@
 /** @file Reads typed fields of a model's config.json, with errors that name the field. */
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { Json, JsonObject } from "../base/json.js";
+import { configDefaults, type ModelFamily } from "../base/model-config.js";
 import type { ConfigReader } from "./family.js";
 
-/** Returns a reader over the fields of a config.json of the given model type. */
-export function readConfig(modelType: string, json: JsonObject): ConfigReader {
+/** Returns a reader over the fields of a config.json of the given family. */
+export function readConfig(family: ModelFamily, json: JsonObject): ConfigReader {
+  const defaults: JsonObject = configDefaults[family];
   const fail = (key: string, expected: string): never => {
     throw new DllmError(
-      `${modelType} config: ${key} is ${JSON.stringify(json[key]) ?? "missing"}, expected ${expected}`,
+      `${family} config: ${key} is ${JSON.stringify(json[key]) ?? "missing"}, expected ${expected}`,
       { exitCode: ExitCode.invalidInput },
     );
   };
   const field =
     <T extends Json>(accepts: (value: Json) => value is T, expected: string) =>
-    (key: string, fallback?: T): T => {
-      const value = json[key] ?? fallback;
+    (key: string): T => {
+      const value = json[key] ?? defaults[key];
       return value !== undefined && accepts(value) ? value : fail(key, expected);
     };
   return {
@@ -23,8 +25,6 @@ export function readConfig(modelType: string, json: JsonObject): ConfigReader {
       "a non-negative integer",
     ),
     number: field((value): value is number => typeof value === "number", "a number"),
-    boolean: field((value): value is boolean => typeof value === "boolean", "true or false"),
-    string: field((value): value is string => typeof value === "string", "a text"),
     expect(key, ...values) {
       const value = json[key];
       if (value === undefined || values.includes(value)) return;

@@ -80,12 +80,10 @@ export const BATCH: Dim = "batch";
 export const SEQ: Dim = "seq";
 export const MASKED: Dim = "masked";
 
-/** Reads typed fields of a config.json with their defaults, naming what is wrong. */
+/** Reads typed fields of a config.json, absent ones as their default, naming what is wrong. */
 export interface ConfigReader {
-  integer(key: string, fallback?: number): number;
-  number(key: string, fallback?: number): number;
-  boolean(key: string, fallback?: boolean): boolean;
-  string(key: string, fallback?: string): string;
+  integer(key: string): number;
+  number(key: string): number;
   /** @throws unless the field is absent or has one of the values */
   expect(key: string, ...values: Json[]): void;
 }

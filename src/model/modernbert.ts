@@ -26,6 +26,7 @@ import type {
   TokenIds,
 } from "./family.js";
 import { BATCH, SEQ } from "./family.js";
+import { scratchConfig } from "./scratch-config.js";
 
 export interface ModernBertConfig extends ModelConfig {
   readonly hiddenSize: number;
@@ -57,20 +58,20 @@ function parseConfig(json: JsonObject): ModernBertConfig {
   const parsed: ModernBertConfig = {
     modelType: "modernbert",
     json,
-    vocabSize: config.integer("vocab_size", 50368),
-    maxPositions: config.integer("max_position_embeddings", 8192),
-    hiddenSize: config.integer("hidden_size", 768),
-    intermediateSize: config.integer("intermediate_size", 1152),
-    layers: config.integer("num_hidden_layers", 22),
-    heads: config.integer("num_attention_heads", 12),
-    localAttention: config.integer("local_attention", 128),
-    globalEvery: config.integer("global_attn_every_n_layers", 3),
-    globalRopeTheta: config.number("global_rope_theta", 160000),
-    localRopeTheta: config.number("local_rope_theta", 10000),
-    normEps: config.number("norm_eps", 1e-5),
-    initializerRange: config.number("initializer_range", 0.02),
-    initializerCutoff: config.number("initializer_cutoff_factor", 2),
-    padTokenId: config.integer("pad_token_id", 50283),
+    vocabSize: config.integer("vocab_size"),
+    maxPositions: config.integer("max_position_embeddings"),
+    hiddenSize: config.integer("hidden_size"),
+    intermediateSize: config.integer("intermediate_size"),
+    layers: config.integer("num_hidden_layers"),
+    heads: config.integer("num_attention_heads"),
+    localAttention: config.integer("local_attention"),
+    globalEvery: config.integer("global_attn_every_n_layers"),
+    globalRopeTheta: config.number("global_rope_theta"),
+    localRopeTheta: config.number("local_rope_theta"),
+    normEps: config.number("norm_eps"),
+    initializerRange: config.number("initializer_range"),
+    initializerCutoff: config.number("initializer_cutoff_factor"),
+    padTokenId: config.integer("pad_token_id"),
   };
   if (parsed.hiddenSize % (2 * parsed.heads) !== 0) {
     throw new DllmError(
@@ -82,35 +83,10 @@ function parseConfig(json: JsonObject): ModernBertConfig {
 }
 
 function completeConfig(json: JsonObject, ids: TokenIds): JsonObject {
-  return {
-    architectures: ["ModernBertForMaskedLM"],
-    attention_bias: false,
-    attention_dropout: 0,
-    bos_token_id: ids.bosId,
-    classifier_activation: "gelu",
-    classifier_bias: false,
-    classifier_dropout: 0,
-    classifier_pooling: "cls",
+  return scratchConfig("modernbert", json, ids, {
     cls_token_id: ids.clsId ?? ids.bosId,
-    decoder_bias: true,
-    deterministic_flash_attn: false,
-    dtype: "float32",
-    embedding_dropout: 0,
-    eos_token_id: ids.eosId,
-    hidden_activation: "gelu",
-    mlp_bias: false,
-    mlp_dropout: 0,
-    model_type: "modernbert",
-    norm_bias: false,
-    pad_token_id: ids.padId,
-    repad_logits_with_grad: false,
     sep_token_id: ids.sepId ?? ids.eosId,
-    sparse_pred_ignore_index: -100,
-    sparse_prediction: false,
-    tie_word_embeddings: true,
-    vocab_size: ids.vocabSize,
-    ...json,
-  };
+  });
 }
 
 function parameters(config: ModernBertConfig): readonly ParameterSpec[] {

@@ -1,7 +1,7 @@
 /** @file The model families by name; a family missing here fails to compile. */
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
-import type { ModelFamily } from "../recipe/schema.js";
+import type { ModelFamily } from "../base/model-config.js";
 import type { ModelConfig, ModelFamilyDefinition } from "./family.js";
 import { bert } from "./bert.js";
 import { modernbert } from "./modernbert.js";

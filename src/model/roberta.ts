@@ -10,19 +10,8 @@ import { constant } from "../graph/ops/source.js";
 import { bertFamily } from "./bert-encoder.js";
 import { BATCH, SEQ } from "./family.js";
 
-const PADDING_INDEX = 1;
-
 export const roberta = bertFamily({
   modelType: "roberta",
-  architecture: "RobertaForMaskedLM",
-  defaults: {
-    vocabSize: 50265,
-    positionRows: 514,
-    tokenTypes: 1,
-    normEps: 1e-5,
-    padTokenId: PADDING_INDEX,
-  },
-  reservedPositions: PADDING_INDEX + 1,
   head: { dense: "lm_head.dense", norm: "lm_head.layer_norm", bias: "lm_head.bias" },
   positionIds: (inputIds, padTokenId) => {
     const isPadding = cast(equal(inputIds, constant([padTokenId], [], inputIds.dtype)), "int32");
@@ -33,5 +22,5 @@ export const roberta = bertFamily({
     );
     return reshape(positions, [multiplyDims(BATCH, SEQ)]);
   },
-  frozenPosition: PADDING_INDEX,
+  frozenPosition: (padTokenId) => padTokenId,
 });

@@ -1,14 +1,12 @@
 /** @file What differs between the parameters of two plans of one stage, in the recipe's words. */
 import type { Json, JsonObject } from "../base/json.js";
+import type { LoadedRecipe, ValueOrigin } from "../recipe/load.js";
 import { hasEffect } from "./fingerprint.js";
 import type { PinnedFile, SourceParams } from "./params.js";
 import type { RecipeStage } from "./stages-of-recipe.js";
 
-/** Where a recipe key is, to point at what changed. */
-export interface Positions {
-  position(keyPath: string): string;
-  isWritten(keyPath: string): boolean;
-}
+/** Where a recipe's values come from, to point at what changed. */
+export type Positions = Pick<LoadedRecipe, "position" | "origin">;
 
 /** Returns one line per changed parameter, in the order of the parameters. */
 export function describeChanges(
@@ -20,14 +18,21 @@ export function describeChanges(
   for (const { path, from, to } of changedLeaves(before, after, "")) {
     if (!hasEffect(path)) continue;
     const keyPath = recipeKeyPath(path, origins);
-    const place = positions.isWritten(keyPath)
-      ? positions.position(keyPath)
-      : `${positions.position(keyPath)}, now the default`;
+    const place = positions.position(keyPath) + asDefault[positions.origin(keyPath)];
     const what = describeSources(path, from, to) ?? describeValue(path, from, to);
     lines.push(`${what} (${place})`);
   }
   return lines;
 }
+
+/** What follows the position of a value that the recipe does not write itself. */
+const asDefault: Readonly<Record<ValueOrigin, string>> = {
+  file: "",
+  override: "",
+  edition: ", the edition's default",
+  preset: ", of the preset",
+  default: ", now the default",
+};
 
 interface Change {
   path: string;

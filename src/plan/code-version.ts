@@ -6,7 +6,7 @@ import type { StageKind } from "./stage.js";
 
 export const codeVersions = {
   prepare: 1,
-  pretrain: 1,
+  pretrain: 2,
   sft: 1,
   eval: 1,
   export: 1,

@@ -7,11 +7,11 @@ import type {
   EvalSettings,
   ExportSettings,
   MaskSettings,
-  ModelFamily,
   SamplerSettings,
   TrainSettings,
 } from "../recipe/schema.js";
 import type { JsonObject } from "../base/json.js";
+import type { ModelFamily } from "../base/model-config.js";
 
 /** One file of a pinned source: its identity is its content. */
 export interface PinnedFile {
@@ -83,7 +83,10 @@ export type PrepareParams =
 
 /** `pretrain` and `sft` (inputs `data`, `tokenizer`, and `model` unless from scratch). */
 export interface TrainParams {
-  /** `scratch` initialises from `seed`; `input` continues the weights of the input `model`. */
+  /**
+   * `scratch` initialises from `seed`, its config complete up to what the tokenizer decides;
+   * `input` continues the weights of the input `model`.
+   */
   model: { source: "scratch"; family: ModelFamily; config: JsonObject } | { source: "input" };
   mask: MaskSettings;
   train: TrainSettings;

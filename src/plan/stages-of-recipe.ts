@@ -184,7 +184,9 @@ function training(
   const { family, config } = recipe.model;
   let model: TrainParams["model"] = { source: "input" };
   if (modelStage === undefined) {
-    if (config === undefined) throw new TypeError(`stagesOfRecipe: ${id} has no model`);
+    if (family === undefined || config === undefined) {
+      throw new TypeError(`stagesOfRecipe: ${id} has no model`);
+    }
     model = { source: "scratch", family, config: { ...config } };
   }
   const train = pick(settings, trainKeys);

@@ -2,7 +2,9 @@
  * @file What the schema cannot say: rules between keys. A rule looks only at values that the
  * schema accepted, so that one mistake gives one message.
  */
+import { configDefaults, usablePositions } from "../base/model-config.js";
 import type { DeepPartial } from "./defaults.js";
+import { modelPresets, presetsOf } from "./model-fields.js";
 import type { Recipe, TrainingStageName } from "./schema.js";
 
 /** Reports a problem of the value at a key path (or of its closest written section). */
@@ -37,43 +39,56 @@ function checkName({ recipe: { name }, report }: CheckInputs): void {
 }
 
 function checkModelSource({ recipe, isWritten, report }: CheckInputs): void {
-  if (recipe.model === undefined) return;
+  const { model } = recipe;
+  if (model === undefined) return;
   const isExisting = isWritten("model.name_or_path");
-  if (isExisting && isWritten("model.config")) {
+  for (const key of isExisting ? ["preset", "family", "config"] : []) {
+    if (!isWritten(`model.${key}`)) continue;
     report(
-      "model.config",
-      "config is written beside name_or_path, whose own config applies",
+      `model.${key}`,
+      `${key} is written beside name_or_path, whose own config applies`,
       "remove one of the two",
     );
   }
-  if (isExisting && isWritten("model.family")) {
-    report(
-      "model.family",
-      "family is written beside name_or_path, whose own config applies",
-      "remove one of the two",
-    );
-  }
-  if (!isExisting && !isWritten("model.config")) {
+  if (!isExisting && !isFromScratch(isWritten)) {
     report(
       "model",
-      "model has neither config nor name_or_path",
-      'to train from scratch write "config:" with the model\'s size, to start from an existing ' +
-        'model "name_or_path:"',
+      "model has neither preset, config nor name_or_path",
+      'to train from scratch write "preset:" with a published architecture or "config:" with the ' +
+        'model\'s size, to start from an existing model "name_or_path:"',
     );
+  }
+  const { preset, family } = model;
+  if (!isExisting && preset !== undefined && family !== undefined) {
+    const own = modelPresets[preset].family;
+    if (own !== family) {
+      report(
+        "model.family",
+        `family is "${family}", and preset ${preset} is of family "${own}"`,
+        `remove it, or take a preset of ${family}: ${presetsOf(family).join(", ")}`,
+      );
+    }
   }
 }
 
+function isFromScratch(isWritten: CheckInputs["isWritten"]): boolean {
+  return isWritten("model.preset") || isWritten("model.config");
+}
+
 function checkModelConfig({ recipe, report, isWritten }: CheckInputs): void {
-  const config = recipe.model?.config;
+  const { family, config } = recipe.model ?? {};
   if (config === undefined) return;
   const { hidden_size: hidden, num_attention_heads: heads } = config;
-  if (hidden !== undefined && heads !== undefined && hidden % (2 * heads) !== 0) {
+  // ModernBERT's rotary positions turn pairs of values.
+  const unit = (family === "modernbert" ? 2 : 1) * (heads ?? 1);
+  if (hidden !== undefined && heads !== undefined && hidden % unit !== 0) {
     const key = isWritten("model.config.hidden_size") ? "hidden_size" : "num_attention_heads";
-    const near = Math.max(1, Math.round(hidden / (2 * heads))) * 2 * heads;
+    const near = Math.max(1, Math.round(hidden / unit)) * unit;
     report(
       `model.config.${key}`,
       `hidden_size ${hidden} over num_attention_heads ${heads} gives ` +
-        `${Number((hidden / heads).toFixed(3))} per head, expected an even integer`,
+        `${Number((hidden / heads).toFixed(3))} per head, expected an ` +
+        `${family === "modernbert" ? "even " : ""}integer`,
       `the nearest hidden_size for ${heads} heads is ${near}`,
     );
   }
@@ -82,7 +97,9 @@ function checkModelConfig({ recipe, report, isWritten }: CheckInputs): void {
     report(
       "model.config.vocab_size",
       `vocab_size is ${config.vocab_size}, expected at least the tokenizer's ${tokens}`,
-      "leave it out to take the tokenizer's",
+      isWritten("model.config.vocab_size") && !isWritten("model.preset")
+        ? "leave it out to take the tokenizer's"
+        : `write model.config.vocab_size: ${tokens}, or lower tokenizer.train.vocab_size`,
     );
   }
 }
@@ -97,9 +114,10 @@ function checkTokenizer({ recipe, isWritten, report }: CheckInputs): void {
     );
   }
   const isThere = isWritten("tokenizer.name_or_path") || isWritten("tokenizer.train");
-  if (isWritten("model.config") && !isThere) {
+  if (isFromScratch(isWritten) && !isWritten("model.name_or_path") && !isThere) {
+    const model = isWritten("model.config") ? "model.config" : "model.preset";
     report(
-      isWritten("tokenizer") ? "tokenizer" : "model.config",
+      isWritten("tokenizer") ? "tokenizer" : model,
       "a model from scratch has no tokenizer of its own",
       'add "tokenizer:" with "train:" (a new one) or "name_or_path:" (an existing one)',
     );
@@ -148,15 +166,23 @@ function checkTraining({ recipe, isWritten, report }: CheckInputs, stage: Traini
 }
 
 function checkLengths({ recipe, report, isWritten }: CheckInputs): void {
-  const longest = recipe.model?.config?.max_position_embeddings;
-  if (longest === undefined) return;
+  const { family, config } = recipe.model ?? {};
+  const rows = config?.max_position_embeddings;
+  if (family === undefined || rows === undefined) return;
+  // A brought tokenizer may have another padding id: the training looks again.
+  const padTokenId = configDefaults[family].pad_token_id;
+  const longest = usablePositions(family, { maxPositionEmbeddings: rows, padTokenId });
+  const limit =
+    longest === rows
+      ? `max_position_embeddings (${rows})`
+      : `${longest}, what max_position_embeddings (${rows}) leaves of ${family}'s positions`;
   const check = (keyPath: string, value: number | undefined) => {
     if (value === undefined || value <= longest) return;
     const name = keyPath.slice(keyPath.lastIndexOf(".") + 1);
     const at = isWritten(keyPath) ? keyPath : "model.config.max_position_embeddings";
     report(
       at,
-      `${keyPath} is ${value}, expected at most max_position_embeddings (${longest})`,
+      `${keyPath} is ${value}, expected at most ${limit}`,
       `lower ${name}, or raise model.config.max_position_embeddings`,
     );
   };

@@ -1,4 +1,5 @@
 /** @file Fills in defaults; leaves out what the schema rejected. */
+import type { DependentDefaults } from "./dependent-defaults.js";
 import type { Fields } from "./fields.js";
 import { recipeFields, type Recipe } from "./schema.js";
 import type { KeyPath, SourceNode } from "./source-tree.js";
@@ -16,27 +17,38 @@ export type DeepPartial<Value> = Value extends readonly unknown[]
  */
 export function fillDefaults(
   root: SourceNode | undefined,
-  invalid: ReadonlySet<string>,
+  context: FillContext,
 ): DeepPartial<Recipe> {
-  return fillMap(recipeFields, root, [], invalid) as DeepPartial<Recipe>;
+  return fillMap(recipeFields, root, [], context) as DeepPartial<Recipe>;
+}
+
+interface FillContext {
+  /** Key paths of values that are unusable. */
+  invalid: ReadonlySet<string>;
+  /** They come before the schema's defaults. */
+  dependent: DependentDefaults;
 }
 
 function fillMap(
   fields: Fields,
   node: SourceNode | undefined,
   path: KeyPath,
-  invalid: ReadonlySet<string>,
+  context: FillContext,
 ): Record<string, unknown> {
   const filled: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(fields)) {
     const fieldPath = [...path, key];
     const written = node?.type === "map" ? node.entries.get(key)?.value : undefined;
-    if (written !== undefined && isInvalid(fieldPath, invalid)) continue;
+    if (written !== undefined && isInvalid(fieldPath, context.invalid)) continue;
+    const dependent = context.dependent.get(fieldPath.join("."));
     if (field.shape.type === "map") {
-      if (written === undefined && field.presence !== "defaulted") continue;
-      filled[key] = fillMap(field.shape.fields, written, fieldPath, invalid);
+      const isThere = written !== undefined || field.presence === "defaulted";
+      if (!isThere && dependent === undefined) continue;
+      filled[key] = fillMap(field.shape.fields, written, fieldPath, context);
     } else if (written !== undefined) {
       filled[key] = plainValue(written);
+    } else if (dependent !== undefined) {
+      filled[key] = dependent.value;
     } else if (field.presence === "defaulted") {
       filled[key] = field.defaultValue;
     }

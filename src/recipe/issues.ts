@@ -12,6 +12,8 @@ export interface Issue {
 
 const SHOWN_LIMIT = 20;
 const FRAME_WIDTH = 100;
+/** From this length on, a word may be the beginning of the one that was meant. */
+const SHORTEST_STEM = 4;
 
 /** One or more problems of a recipe; prints each with position, code frame and hints. */
 export class RecipeError extends DllmError {
@@ -94,7 +96,8 @@ function wrap(text: string): string[] {
 
 /** Returns the candidate that a word was most probably meant to be, if one is close enough. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.min(3, Math.floor(word.length / 3)));
+  // Any character is one replacement away from any other.
+  const limit = word.length === 1 ? 0 : Math.max(1, Math.min(3, Math.floor(word.length / 3)));
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const candidate of candidates) {
@@ -105,7 +108,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
       bestDistance = distance;
     }
   }
-  return best;
+  if (bestDistance <= 1 || word.length < SHORTEST_STEM) return best;
+  return candidates.find((candidate) => fold(candidate).startsWith(fold(word))) ?? best;
 }
 
 /** `learningRate`, `Learning-Rate` and `learning_rate` are one word in different spellings. */

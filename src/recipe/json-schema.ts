@@ -1,6 +1,8 @@
 /** @file The JSON Schema (draft-07, as editors read it best) of a description in schema.ts. */
 import type { JsonObject } from "../base/json.js";
+import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
 import type { Field, Fields, Shape } from "./fields.js";
+import { DEFAULT_FAMILY, modelConfigFields, modelFields, presetsOf } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
 
 /** The file that editors are pointed to, relative to the repository. */
@@ -8,12 +10,49 @@ export const SCHEMA_FILE = "schemas/recipe.schema.json";
 
 /** Returns the JSON Schema of recipes. */
 export function recipeJsonSchema(): JsonObject {
+  const whole = mapSchema(recipeFields);
+  const properties = whole["properties"] as JsonObject;
   return {
     $schema: "http://json-schema.org/draft-07/schema#",
     title: "dllm recipe",
     description: "An experiment with a masked-diffusion language model.",
-    ...mapSchema(recipeFields),
+    ...whole,
+    properties: { ...properties, model: modelSchema(properties["model"] as JsonObject) },
   };
+}
+
+/**
+ * The keys of `model.config` follow from the family, and editors offer only those: `config` has
+ * none in its own right, but in the branch of the family that the section names.
+ */
+function modelSchema(model: JsonObject): JsonObject {
+  const { config, ...others } = model["properties"] as Readonly<Record<string, JsonObject>>;
+  // Where the family is not known, all keys are.
+  let branches: JsonObject = { properties: { config: shapeSchema(modelFields.config.shape) } };
+  for (const family of [...modelFamilyNames].reverse()) {
+    branches = {
+      if: isOfFamily(family),
+      then: { properties: { config: mapSchema(modelConfigFields[family]) } },
+      else: branches,
+    };
+  }
+  const { description } = config!;
+  return {
+    ...model,
+    properties: { ...others, config: { description: description!, type: "object" } },
+    ...branches,
+  };
+}
+
+/** Whether a `model` section says, or by silence means, this family. `false` is for absent keys. */
+function isOfFamily(family: ModelFamily): JsonObject {
+  const byPreset = { required: ["preset"], properties: { preset: { enum: presetsOf(family) } } };
+  const byName = {
+    required: ["family"],
+    properties: { family: { const: family }, preset: false },
+  };
+  const bySilence = { properties: { name_or_path: false, preset: false, family: false } };
+  return { anyOf: [byPreset, byName, ...(family === DEFAULT_FAMILY ? [bySilence] : [])] };
 }
 
 /** Returns the text of schemas/recipe.schema.json. */

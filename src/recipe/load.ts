@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import type { ExitCode } from "../base/errors.js";
 import { checkRecipe } from "./checks.js";
 import { deepFreeze, fillDefaults } from "./defaults.js";
+import { dependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { applyOverrides } from "./overrides.js";
 import { parseYaml, readRecipeText } from "./parse.js";
@@ -10,6 +11,9 @@ import type { Recipe } from "./schema.js";
 import { findNode, formatPosition, makeOrigin } from "./source-tree.js";
 import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
 import { validateTree } from "./validate.js";
+
+/** `file` and `override` wrote the value; an edition or preset is named in one of the two. */
+export type ValueOrigin = "file" | "override" | "edition" | "preset" | "default";
 
 export interface LoadedRecipe {
   /** Deep frozen, defaults filled in. */
@@ -20,10 +24,13 @@ export interface LoadedRecipe {
   readonly directory: string;
   readonly text: string;
   /**
-   * Where a value was written: `file:line:column`, or the `--set` that wrote it; for a default,
-   * where the closest enclosing section was.
+   * Where a value was written: `file:line:column`, or the `--set` that wrote it; for the default
+   * of an edition or a preset, where that is named; for any other, where the closest enclosing
+   * section was.
    */
   position(keyPath: string): string;
+  /** Who decided a value. */
+  origin(keyPath: string): ValueOrigin;
   /** Whether the recipe or a `--set` wrote this key itself. */
   isWritten(keyPath: string): boolean;
   /** Returns the error that a value of this recipe is wrong, shown like all others. */
@@ -66,13 +73,20 @@ export function parseRecipe(
   const reported = new Set(issues.map(({ at }) => positionKey(at)));
   issues.push(...problems.issues.filter(({ at }) => !reported.has(positionKey(at))));
 
-  const recipe = fillDefaults(root, problems.invalid);
+  const dependent = dependentDefaults(root);
+  const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
   const isWritten = (keyPath: string) => findNode(root, splitPath(keyPath)).exact;
+  /** The edition or preset that decides a value, if one does. */
+  const namedDecider = (keyPath: string) => {
+    const decider = isWritten(keyPath) ? undefined : dependent.get(keyPath)?.decider;
+    return decider === "edition" || decider === "model.preset" ? decider : undefined;
+  };
+  const positionOf = (keyPath: string) => valuePosition(root, namedDecider(keyPath) ?? keyPath);
   checkRecipe({
     recipe,
     isWritten,
     report: (keyPath, message, ...details) => {
-      issues.push({ at: valuePosition(root, keyPath), message, details });
+      issues.push({ at: positionOf(keyPath), message, details });
     },
   });
   if (issues.length > 0) throw new RecipeError(file, issues);
@@ -83,10 +97,16 @@ export function parseRecipe(
     file,
     directory: dirname(resolve(file)),
     text,
-    position: (keyPath) => formatPosition(valuePosition(root, keyPath)),
+    position: (keyPath) => formatPosition(positionOf(keyPath)),
+    origin: (keyPath) => {
+      if (isWritten(keyPath)) return valuePosition(root, keyPath).origin.kind;
+      const decider = namedDecider(keyPath);
+      if (decider === undefined) return "default";
+      return decider === "edition" ? "edition" : "preset";
+    },
     isWritten,
     errorAt: (keyPath, { message, details = [], ...options }) =>
-      new RecipeError(file, [{ at: valuePosition(root, keyPath), message, details }], options),
+      new RecipeError(file, [{ at: positionOf(keyPath), message, details }], options),
   };
 }
 

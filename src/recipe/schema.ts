@@ -1,5 +1,6 @@
 /**
- * @file Recipe keys, types and defaults: their only home. Names and defaults are those of
+ * @file Recipe keys, types and defaults: their only home (model-fields.ts and editions.ts are
+ * parts of it). Names and defaults are those of
  * ZHZisZZ/dllm@ca17675 (dllm/utils/configs.py, dllm/core/trainers/mdlm.py,
  * dllm/core/samplers/mdlm.py, examples/bert) unless a line says DIFFERS.
  */
@@ -16,6 +17,7 @@ import {
   withDefault,
   type Resolved,
 } from "./fields.js";
+import { modelFields } from "./model-fields.js";
 
 /** Letters, digits, dot, underscore, hyphen; the name becomes a directory under runs/. */
 const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
@@ -25,71 +27,6 @@ const datasetArgs = (what: string) =>
     `${what}: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`; a name is a file or ` +
       "directory relative to the recipe, or `npm:<package>/<path>`.",
   );
-
-/** ModernBERT's config.json keys; the defaults are those of ModernBERT-base. */
-const modernBertConfig = {
-  hidden_size: withDefault(768, integer("Width of the hidden states.", { minimum: 2 })),
-  num_hidden_layers: withDefault(22, integer("Number of layers.", { minimum: 1 })),
-  num_attention_heads: withDefault(
-    12,
-    integer("Attention heads; hidden_size must be an even multiple of it.", { minimum: 1 }),
-  ),
-  intermediate_size: withDefault(1152, integer("Width of the GeGLU layer.", { minimum: 1 })),
-  max_position_embeddings: withDefault(
-    8192,
-    integer("Longest sequence the model is meant for, in tokens.", { minimum: 1 }),
-  ),
-  global_attn_every_n_layers: withDefault(
-    3,
-    integer("Every n-th layer (from the first) attends globally, the others locally.", {
-      minimum: 1,
-    }),
-  ),
-  local_attention: withDefault(
-    128,
-    integer("Window of the local layers: half of it to either side, in tokens.", { minimum: 2 }),
-  ),
-  global_rope_theta: withDefault(
-    160_000,
-    number("Base of the rotary angles in global layers.", { exclusiveMinimum: 0 }),
-  ),
-  local_rope_theta: withDefault(
-    10_000,
-    number("Base of the rotary angles in local layers.", { exclusiveMinimum: 0 }),
-  ),
-  norm_eps: withDefault(
-    1e-5,
-    number("Added to the variance in layer normalisation.", { exclusiveMinimum: 0 }),
-  ),
-  initializer_range: withDefault(
-    0.02,
-    number("Standard deviation of the initial weights.", { exclusiveMinimum: 0 }),
-  ),
-  initializer_cutoff_factor: withDefault(
-    2,
-    number("Initial weights are cut off at this many standard deviations.", {
-      exclusiveMinimum: 0,
-    }),
-  ),
-  vocab_size: optional(
-    integer("Rows of the embedding table, at least the tokenizer's size; by default equal to it.", {
-      minimum: 1,
-    }),
-  ),
-};
-
-const modelFields = {
-  name_or_path: optional(
-    text("Start from this model: a directory in Hugging Face layout, relative to the recipe."),
-  ),
-  family: withDefault(
-    "modernbert",
-    choice("Architecture of a model from scratch.", ["modernbert"]),
-  ),
-  config: optional(
-    map("Start from scratch with this config (Hugging Face config.json keys).", modernBertConfig),
-  ),
-};
 
 const tokenizerFields = {
   name_or_path: optional(
@@ -165,7 +102,8 @@ const hardwareFields = {
       "fsdp",
     ]),
   ),
-  // DIFFERS: the reference loads weights in bfloat16; the CPU engine computes in float32.
+  // DIFFERS: the reference loads weights in bfloat16; the CPU engine computes in float32
+  // (test/recipe/load.test.ts).
   precision: withDefault("float32", choice("Number format of weights and tensors.", ["float32"])),
 };
 
@@ -227,7 +165,8 @@ const trainFields = {
   ),
   eval_steps: withDefault(0.1, stepsOrFraction("Evaluate")),
   save_steps: withDefault(0.1, stepsOrFraction("Write a checkpoint to resume from")),
-  // DIFFERS: the reference keeps all; a finished model is an artifact, older checkpoints are not.
+  // DIFFERS: the reference keeps all; a finished model is an artifact, older checkpoints are not
+  // (test/recipe/load.test.ts).
   save_total_limit: withDefault(
     2,
     integer("Checkpoints to keep, the newest first.", { minimum: 2 }),
@@ -248,7 +187,8 @@ const testFraction = withDefault(
 
 const pretrainFields = {
   dataset_args: datasetArgs("Text to pretrain on"),
-  // DIFFERS: the reference's default is "Text", after its default dataset.
+  // DIFFERS: the reference's default is "Text", after its default dataset
+  // (test/recipe/load.test.ts).
   text_field: withDefault("text", text("Key of the text in JSONL rows.")),
   insert_eos: withDefault(true, flag("End each text with the end-of-sequence token.")),
   drop_tail: withDefault(true, flag("Drop the tokens after the last full chunk.")),
@@ -351,7 +291,25 @@ export const recipeFields = {
     42,
     integer("Seed of everything random.", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
   ),
-  model: map("The model: from scratch (config) or an existing one (name_or_path).", modelFields),
+  edition: withDefault(
+    "head",
+    choice(
+      "Whose defaults apply where the reference changed them: those of its current code (head) " +
+        "or of the report's day; a key that is written always wins.",
+      ["head", "report"],
+    ),
+  ),
+  dataset_separators: withDefault(
+    ["|", "+"] as readonly ("|" | "+")[],
+    list(
+      "What separates datasets in a dataset_args; a character that is left out may be in a name.",
+      choice("A separator.", ["|", "+"]),
+    ),
+  ),
+  model: map(
+    "The model: from scratch (preset, config) or an existing one (name_or_path).",
+    modelFields,
+  ),
   tokenizer: optional(map("The tokenizer: an existing one or one to train.", tokenizerFields)),
   mask: section("The masked-diffusion objective.", maskFields),
   hardware: section("How to run; never what is computed.", hardwareFields),
@@ -363,9 +321,8 @@ export const recipeFields = {
 
 export type Recipe = Resolved<typeof recipeFields>;
 
-/** BERT and RoBERTa start from existing checkpoints (`model.name_or_path`). */
-export type ModelFamily = Recipe["model"]["family"] | "bert" | "roberta";
-export type ModelConfig = Resolved<typeof modernBertConfig>;
+export type Edition = Recipe["edition"];
+export type DatasetSeparator = Recipe["dataset_separators"][number];
 export type MaskSettings = Resolved<typeof maskFields>;
 export type AlphaScheduleName = MaskSettings["schedule"];
 export type HardwareSettings = Resolved<typeof hardwareFields>;

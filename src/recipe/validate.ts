@@ -3,9 +3,12 @@
  * ranges. Ajv finds the problems, this file says them.
  */
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
+import { modelFromScratch } from "./dependent-defaults.js";
 import type { Field, Fields, Shape } from "./fields.js";
 import { alternatives, nearest, type Issue } from "./issues.js";
 import { recipeJsonSchema } from "./json-schema.js";
+import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
 import { findNode, plainValue, type KeyPath, type SourceNode } from "./source-tree.js";
 
@@ -37,7 +40,8 @@ export function validateTree(root: SourceNode): SchemaProblems {
   }
   for (const error of errors) {
     const path = pathOf(error);
-    if (error.keyword === "additionalProperties") continue;
+    // That a branch does not hold (`if`) says nothing that the branch's own errors do not.
+    if (error.keyword === "additionalProperties" || error.keyword === "if") continue;
     if (error.keyword === "required") {
       const key = (error.params as { missingProperty: string }).missingProperty;
       if (!meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
@@ -63,15 +67,22 @@ function unknownKey(
   section: KeyPath,
   key: string,
 ): { issue: Issue; suggestion: string | undefined } {
-  const expected = Object.keys(fieldsAt(section)).sort();
+  const family = isModelConfig(section) ? modelFromScratch(root)?.family : undefined;
+  const expected = Object.keys(
+    family === undefined ? fieldsAt(section) : modelConfigFields[family],
+  ).sort();
   const suggestion = nearest(key, expected);
-  const elsewhere = suggestion === undefined ? sectionsWith(key) : [];
+  const owners = family === undefined ? [] : familiesWith(key);
+  const elsewhere = suggestion === undefined && owners.length === 0 ? sectionsWith(key) : [];
   const { keyAt, node } = findNode(root, [...section, key]);
   const details = [`expected one of: ${expected.join(", ")}`];
   if (suggestion !== undefined) details.push(`did you mean ${JSON.stringify(suggestion)}?`);
+  if (owners.length > 0) details.push(`it is a key of family ${owners.join(" and ")}`);
   if (elsewhere.length > 0) details.push(`it is a key of ${elsewhere.join(", ")}`);
   if (key === "<<") details.push("YAML merge keys are not supported: write the keys out");
-  const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
+  const where =
+    (section.length === 0 ? "" : ` in ${section.join(".")}`) +
+    (family === undefined ? "" : ` of family ${family}`);
   const message = `unknown key ${JSON.stringify(key)}${where}`;
   return { issue: { at: keyAt ?? node.at, message, details }, suggestion };
 }
@@ -202,6 +213,15 @@ function fieldsAt(path: KeyPath): Fields {
   const shape = shapeAt(path);
   if (shape.type !== "map") throw new TypeError(`fieldsAt: ${path.join(".")} is no map`);
   return shape.fields;
+}
+
+function isModelConfig(section: KeyPath): boolean {
+  return section.join(".") === "model.config";
+}
+
+/** The model families whose config has a key of this name. */
+function familiesWith(key: string): ModelFamily[] {
+  return modelFamilyNames.filter((family) => Object.hasOwn(modelConfigFields[family], key));
 }
 
 /** The sections that have a key of this name. */

@@ -55,7 +55,7 @@ export interface RecipeDatasets {
  * @throws RecipeError for a string that is not of the grammar
  */
 export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
-  const { tokenizer, pretrain, sft } = loaded.recipe;
+  const { tokenizer, pretrain, sft, dataset_separators: separators } = loaded.recipe;
   const texts = {
     "tokenizer.train.dataset_args": tokenizer?.train?.dataset_args,
     "pretrain.dataset_args": pretrain?.dataset_args,
@@ -65,7 +65,7 @@ export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
   for (const [keyPath, text] of Object.entries(texts)) {
     if (text === undefined) continue;
     try {
-      found.push({ keyPath, parts: parseDatasetArgs(text) });
+      found.push({ keyPath, parts: parseDatasetArgs(text, separators) });
     } catch (error) {
       throw atKey(loaded, keyPath, error);
     }

@@ -3,9 +3,11 @@ import { expect, test } from "vitest";
 import { DllmError } from "../../src/base/errors.js";
 import { parseDatasetArgs } from "../../src/data/dataset-args.js";
 
+const both = ["|", "+"] as const;
+
 const errorOf = (text: string): string => {
   try {
-    parseDatasetArgs(text);
+    parseDatasetArgs(text, both);
   } catch (error) {
     expect(error).toBeInstanceOf(DllmError);
     expect((error as DllmError).exitCode).toBe(65);
@@ -15,15 +17,23 @@ const errorOf = (text: string): string => {
 };
 
 test("parts, options and separators", () => {
-  expect(parseDatasetArgs("a/b[train:5_000, test:100] | npm:@x/y/z.txt + c[k:v]")).toEqual([
+  expect(parseDatasetArgs("a/b[train:5_000, test:100] | npm:@x/y/z.txt + c[k:v]", both)).toEqual([
     { name: "a/b", options: { train: 5000, test: 100 } },
     { name: "npm:@x/y/z.txt", options: {} },
     { name: "c", options: { k: "v" } },
   ]);
 });
 
+test("a character that is no separator may be in a name", () => {
+  const names = (separators: readonly ("|" | "+")[]) =>
+    parseDatasetArgs("c++/a | b+c", separators).map(({ name }) => name);
+  expect(names(["|"])).toEqual(["c++/a", "b+c"]);
+  expect(names(["+"])).toEqual(["c", "/a | b", "c"]);
+  expect(names(both)).toEqual(["c", "/a", "b", "c"]);
+});
+
 test("keys like __proto__ stay plain options", () => {
-  const [part] = parseDatasetArgs("a[__proto__:1]");
+  const [part] = parseDatasetArgs("a[__proto__:1]", both);
   expect(Object.keys(part!.options)).toEqual(["__proto__"]);
   expect(Object.getPrototypeOf(part!.options)).toBe(Object.prototype);
 });

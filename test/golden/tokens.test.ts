@@ -471,7 +471,7 @@ describe.skipIf(!available)("datasets", () => {
     });
     expectAll(lines<ArgsRow>("dataset_args.jsonl"), (wanted) => {
       count("dataset_args", 1);
-      const specs = splitDatasetArgs(wanted.dataset_args);
+      const specs = splitDatasetArgs(wanted.dataset_args, ["|", "+"]);
       const grammar = firstOf(
         ...wanted.specs.map((spec, i) =>
           differs(
@@ -486,7 +486,7 @@ describe.skipIf(!available)("datasets", () => {
       const result = attempt(() =>
         sorted(
           mergeSplits(
-            parseDatasetArgs(wanted.dataset_args).map(({ name, options }) =>
+            parseDatasetArgs(wanted.dataset_args, ["|", "+"]).map(({ name, options }) =>
               limitSplits(fakeDataset(name), options, { dataset: name, overlapping: true }),
             ),
           ),

@@ -73,6 +73,34 @@ test("parameters hold what decides the output, and locations where it is", () =>
   expect(JSON.stringify(stages.map((stage) => stage.params))).not.toContain("/data/");
 });
 
+test("the config of a model from scratch is complete, whatever the recipe leaves out", () => {
+  const modelOf = (model: string) => {
+    const text = SMALL_RECIPE.replace(/^model:[^]*(?=^tokenizer)/m, `model: ${model}\n`);
+    const { params } = plan({ text }).stages.find(({ id }) => id === "pretrain")!;
+    return (params as unknown as TrainParams).model;
+  };
+  const bert = {
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    initializer_range: 0.02,
+    max_position_embeddings: 512,
+    type_vocab_size: 2,
+    layer_norm_eps: 1e-12,
+  };
+  expect(modelOf("{family: bert, config: {}}")).toEqual({
+    source: "scratch",
+    family: "bert",
+    config: bert,
+  });
+  expect(modelOf("{preset: bert-base-cased, config: {num_hidden_layers: 3}}")).toEqual({
+    source: "scratch",
+    family: "bert",
+    config: { ...bert, vocab_size: 28996, num_hidden_layers: 3 },
+  });
+});
+
 test("hardware and locations do not change a fingerprint, the seed changes them", () => {
   const fingerprints = (p: Plan) => p.stages.map(({ fingerprint }) => fingerprint);
   const elsewhere = { ...fakePins(), locations: { text: "/x/text", chat: "/y/chat" } };
@@ -132,6 +160,11 @@ test("reasons name overrides, defaults, several changes, datasets and code", () 
   expect(reason("pretrain", { set: ["model.config.hidden_size=32"] })).toBe(
     "hidden_size changed 64 -> 32 (--set model.config.hidden_size=32)",
   );
+  expect(
+    reason("pretrain", {
+      text: SMALL_RECIPE.replace("model:\n", "model:\n  preset: modernbert-large\n"),
+    }),
+  ).toBe("num_hidden_layers changed 22 -> 28 (recipes/small.yaml:3:11, of the preset) and 2 more");
   expect(reason("eval", { set: ["eval.sampler.steps=16"] })).toBe(
     "steps changed 32 -> 16 (--set eval.sampler.steps=16)",
   );

@@ -40,6 +40,12 @@ test("defaults are the reference's", () => {
     global_rope_theta: 160_000,
     local_attention: 128,
   });
+  expect(recipe.model.family).toBe("modernbert");
+  expect(recipe.edition).toBe("head");
+  expect(recipe.dataset_separators).toEqual(["|", "+"]);
+  // Where they differ from the reference on purpose.
+  expect(recipe.hardware.precision).toBe("float32");
+  expect(recipe.sft?.save_total_limit).toBe(2);
   expect(recipe.export).toEqual({ formats: ["safetensors", "onnx"] });
   expect(recipe.model.name_or_path).toBeUndefined();
 });
@@ -130,7 +136,7 @@ const cases: Record<string, [text: string, problems: string]> = {
     `r.yaml:1:1: missing key "name"
   name: Name of the run: its files go to runs/<name>/.
 r.yaml:1:1: missing key "model"
-  model: The model: from scratch (config) or an existing one (name_or_path).
+  model: The model: from scratch (preset, config) or an existing one (name_or_path).
 r.yaml:1:1: the recipe has no stage
   add at least one of: pretrain, sft, export
 3 problems in r.yaml`,
@@ -280,11 +286,11 @@ eval: {sampler: {max_new_tokens: 128, block_size: 32, steps: 3}}
   ],
   "no source of a model": [
     "name: x\nmodel: {}\npretrain: {dataset_args: t}\n",
-    `r.yaml:2:1: model has neither config nor name_or_path
+    `r.yaml:2:1: model has neither preset, config nor name_or_path
   2 | model: {}
     | ^^^^^
-  to train from scratch write "config:" with the model's size, to start from an existing model
-    "name_or_path:"`,
+  to train from scratch write "preset:" with a published architecture or "config:" with the
+    model's size, to start from an existing model "name_or_path:"`,
   ],
   "no tokenizer": [
     "name: x\nmodel: {config: {}}\npretrain: {dataset_args: t}\n",

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import { parse } from "yaml";
 import { expect, test } from "vitest";
+import { modelFamilyNames } from "../../src/base/model-config.js";
 import type { Fields } from "../../src/recipe/fields.js";
 import { editDistance, nearest } from "../../src/recipe/issues.js";
 import {
@@ -9,6 +10,7 @@ import {
   recipeJsonSchemaText,
   SCHEMA_FILE,
 } from "../../src/recipe/json-schema.js";
+import { modelConfigFields } from "../../src/recipe/model-fields.js";
 import { evalKeys, recipeFields, trainKeys } from "../../src/recipe/schema.js";
 
 test("the committed JSON Schema is current (run `npm run schema`)", () => {
@@ -40,8 +42,39 @@ test("every field has a doc of one line, and its default is valid", () => {
       visited++;
     }
   };
-  visit(recipeFields, recipeJsonSchema() as unknown as { properties: Record<string, object> });
-  expect(visited).toBeGreaterThan(80);
+  const schema = recipeJsonSchema() as unknown as { properties: Record<string, Branch> };
+  // The keys of model.config are in a branch for each family, and all of them in the last.
+  let branch: Branch = schema.properties["model"]!;
+  for (const family of modelFamilyNames) {
+    visit(modelConfigFields[family], branch.then!.properties["config"] as Branch);
+    branch = branch.else!;
+  }
+  Object.assign(schema.properties["model"]!.properties["config"]!, branch.properties["config"]);
+  visit(recipeFields, schema);
+  expect(visited).toBeGreaterThan(110);
+});
+
+interface Branch {
+  properties: Record<string, object>;
+  then?: Branch;
+  else?: Branch;
+}
+
+test.each([
+  [{ preset: "bert-base-cased", config: { layer_norm_eps: 1 } }, true],
+  [{ preset: "bert-base-cased", config: { norm_eps: 1 } }, false],
+  [{ family: "roberta", config: { layer_norm_eps: 1 } }, true],
+  [{ family: "roberta", config: { norm_eps: 1 } }, false],
+  [{ family: "bert", preset: "modernbert-base", config: { norm_eps: 1 } }, true],
+  [{ family: "modernbert", config: { norm_eps: 1 } }, true],
+  [{ config: { norm_eps: 1 } }, true],
+  [{ config: { layer_norm_eps: 1 } }, false],
+  [{ name_or_path: "m", config: { layer_norm_eps: 1 } }, true],
+  [{ family: "gpt", config: { layer_norm_eps: 1 } }, false],
+])("editors know the config keys of %j: %s", (model, valid) => {
+  const schema = JSON.parse(readFileSync(SCHEMA_FILE, "utf8")) as object;
+  const validate = new Ajv({ strict: true }).compile(schema);
+  expect(validate({ name: "x", model })).toBe(valid);
 });
 
 test("the picked keys are all there", () => {
@@ -66,4 +99,8 @@ test("nearest takes the closest word, and none that is far", () => {
   expect(nearest("maxSteps", words)).toBe("max_steps");
   expect(nearest("max-lenght", words)).toBe("max_length");
   expect(nearest("color", words)).toBeUndefined();
+  // The beginning of a word says more than a few letters in common.
+  expect(nearest("bert-base", ["roberta-base", "bert-base-cased"])).toBe("bert-base-cased");
+  expect(nearest("max", words)).toBeUndefined();
+  expect(nearest(",", ["|", "+"])).toBeUndefined();
 });

@@ -1,0 +1,23 @@
+/**
+ * @file Editions of the reference: the defaults that it changed after its report. `head` is
+ * ZHZisZZ/dllm@ca17675, whose defaults are those of schema.ts; `report` is ZHZisZZ/dllm@aeab2042
+ * (dllm/core/trainers/mdlm.py, dllm/data/utils.py, examples/bert/{pt,sft}.py,
+ * scripts/eval.slurm.sh).
+ */
+import type { Edition } from "./schema.js";
+
+/** Key path to the default that an edition gives it. */
+export const editions = {
+  head: {},
+  report: {
+    // The only normalisation there was.
+    "mask.loss_norm_type": "sequence",
+    dataset_separators: ["|"],
+    "pretrain.per_device_train_batch_size": 64,
+    "pretrain.per_device_eval_batch_size": 64,
+    "sft.per_device_train_batch_size": 64,
+    "sft.per_device_eval_batch_size": 64,
+    "sft.test_fraction": 0.1,
+    "eval.mc_num": 128,
+  },
+} as const satisfies Record<Edition, Readonly<Record<string, unknown>>>;

@@ -1,0 +1,98 @@
+/** @file Editions of the reference: which defaults they change, and that a written key wins. */
+import { Ajv } from "ajv";
+import { expect, test } from "vitest";
+import { planRun } from "../../src/plan/plan.js";
+import { editions } from "../../src/recipe/editions.js";
+import type { Field, Fields } from "../../src/recipe/fields.js";
+import { recipeJsonSchema } from "../../src/recipe/json-schema.js";
+import { recipeFields } from "../../src/recipe/schema.js";
+import { parseDatasets } from "../../src/stages/pins.js";
+import { fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
+
+const REPORT = `edition: report\n${SMALL_RECIPE}`;
+
+const valueAt = (value: unknown, path: string): unknown =>
+  path.split(".").reduce((found, key) => (found as Record<string, unknown>)[key], value);
+
+function fieldAt(path: string): Field {
+  let fields: Fields = recipeFields;
+  const keys = path.split(".");
+  for (const key of keys.slice(0, -1)) {
+    const { shape } = fields[key]!;
+    if (shape.type !== "map") throw new Error(`${path}: ${key} is no map`);
+    fields = shape.fields;
+  }
+  return fields[keys.at(-1)!]!;
+}
+
+const changed = Object.entries(editions.report);
+
+test("an edition changes defaults that exist, to other valid values", () => {
+  expect(editions.head).toEqual({});
+  expect(changed.length).toBeGreaterThan(5);
+  for (const [path, value] of changed) {
+    const { presence, defaultValue } = fieldAt(path);
+    expect(presence, path).toBe("defaulted");
+    expect(value, path).not.toEqual(defaultValue);
+    const schema = path
+      .split(".")
+      .reduce<{ properties?: Record<string, object> }>(
+        (found, key) => found.properties![key]!,
+        recipeJsonSchema() as object,
+      );
+    expect(new Ajv({ strict: true }).compile(schema)(value), path).toBe(true);
+  }
+});
+
+test.each(changed)("the report's %s is in the recipe, and a written one wins", (path, value) => {
+  const head = smallRecipe();
+  const report = smallRecipe(REPORT);
+  expect(valueAt(report.recipe, path)).toEqual(value);
+  expect(report.origin(path)).toBe("edition");
+  expect(report.position(path)).toBe("recipes/small.yaml:1:10");
+  expect(smallRecipe(SMALL_RECIPE, ["edition=report"]).position(path)).toBe("--set edition=report");
+
+  // Written as the default of the other edition, which it would have without being written.
+  const own = JSON.stringify(fieldAt(path).defaultValue);
+  const written = smallRecipe(REPORT, [`${path}=${own}`]);
+  expect(valueAt(written.recipe, path)).toEqual(valueAt(head.recipe, path));
+  expect(written.origin(path)).toBe("override");
+  expect(head.origin(path)).toBe("default");
+});
+
+test("head is the default, and an edition adds no section", () => {
+  expect(smallRecipe(`edition: head\n${SMALL_RECIPE}`).recipe).toEqual(smallRecipe().recipe);
+  const { recipe } = smallRecipe(REPORT.replace(/^sft:[^]*(?=^export)/m, ""));
+  expect(recipe.sft).toBeUndefined();
+  expect(recipe.eval).toBeUndefined();
+});
+
+test("separators reach the datasets", () => {
+  const names = (text: string, set: readonly string[] = []) =>
+    parseDatasets(smallRecipe(text, set))[0]!.parts.map(({ name }) => name);
+  expect(names(SMALL_RECIPE)).toEqual(["text", "chat"]);
+  expect(names(REPORT)).toEqual(["text + chat"]);
+  expect(names(REPORT, ["tokenizer.train.dataset_args=text|chat"])).toEqual(["text", "chat"]);
+  expect(names(REPORT, ["dataset_separators=['+']"])).toEqual(["text", "chat"]);
+});
+
+test("a plan says that the edition changed a value", () => {
+  const plan = (text: string, previous?: ReturnType<typeof planRun>) =>
+    planRun({
+      loaded: smallRecipe(text),
+      ...fakePins(),
+      cores: 4,
+      existing: () => undefined,
+      previous,
+    });
+  const reasons = Object.fromEntries(
+    plan(REPORT, plan(SMALL_RECIPE)).stages.map(({ id, reason }) => [id, reason]),
+  );
+  expect(reasons["prepare-sft"]).toBe(
+    "test_fraction changed 0.05 -> 0.1 (recipes/small.yaml:1:10, the edition's default)",
+  );
+  expect(reasons["pretrain"]).toBe(
+    "loss_norm_type changed token -> sequence (recipes/small.yaml:1:10, the edition's default) and 2 more",
+  );
+  expect(reasons["prepare-pretrain"]).toBe("no artifact yet");
+});
