@@ -64,7 +64,7 @@ export function trainedTokens(row: TokenRow): number {
  *
  * DIFFERS: the reference trains on rows whose last message is no answer, with the wrong tokens
  * masked, and fails on single messages with an IndexError; here both are errors with a position
- * (test/data/chat-rows.test.ts).
+ * (test/data/tokenizer.test.ts).
  *
  * @param where position for errors: `file:line`
  * @throws DllmError 65 when the row holds no conversation that ends with an answer

@@ -21,7 +21,7 @@ export const MAP_BATCH_ROWS = 1000;
  * Returns the chunks of one batch of rows: all tokens one after another, cut every maxLength.
  *
  * DIFFERS: the reference asserts that the eos id is truthy and so fails for BERT, whose eos is
- * [PAD] with id 0; here that id is inserted like any other (test/data/text-chunks.test.ts).
+ * [PAD] with id 0; here that id is inserted like any other (test/data/tokenizer.test.ts).
  */
 export function chunkBatch(
   texts: readonly string[],

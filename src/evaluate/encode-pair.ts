@@ -35,7 +35,7 @@ const encoders = {
   },
   /**
    * DIFFERS: the tokens of the plain text, as a training row has them, each scored or given. A
-   * token of both texts, as " b" of "a " and "b", is scored; tests are in encode-pair.test.ts.
+   * token of both texts, as " b" of "a " and "b", is scored; see test/evaluate/encode-pair.test.ts.
    */
   clean(tokenizer, pair) {
     const context = tokenizer.encode(pair.context);

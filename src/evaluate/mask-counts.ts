@@ -9,7 +9,7 @@ import { roundHalfToEven } from "../base/rounding.js";
  * 1..targetLength, spread evenly from `first`, which is uniform in the same range.
  *
  * DIFFERS: halves are exact. The reference's are where `strata` is a power of two; elsewhere its
- * float32 torch.linspace may land beside a half. Test: monte-carlo-likelihood.test.ts.
+ * float32 torch.linspace may land beside a half. Covered by test/evaluate/monte-carlo-likelihood.test.ts.
  */
 export function maskCounts(targetLength: number, strata: number, first: number): number[] {
   return Array.from({ length: strata }, (_, copy) => {

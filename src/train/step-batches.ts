@@ -5,7 +5,7 @@
  *
  * DIFFERS: the reference pads and normalises each micro-batch by itself, and multiplies
  * ModernBERT's loss by the number of micro-batches (ZHZisZZ/dllm@ca17675 with transformers
- * 4.57). Equal for accumulation 1. Covered by test/train/accumulation.test.ts.
+ * 4.57). Equal for accumulation 1. Covered by test/train/loop.test.ts.
  */
 import { randomStream, type Purpose } from "../base/random.js";
 import { collate } from "../data/collate.js";
