@@ -30,11 +30,18 @@ export function windowMask(reach: number): Tensor {
 }
 
 /**
- * softmax(q k^T / sqrt(headDim) + mask) v.
- * q, k, v float32 [batch, heads, seq, headDim]; mask broadcastable to [batch, heads, seq, seq].
+ * drop(softmax(q k^T / sqrt(headDim) + mask)) v.
+ * q, k, v float32 [batch, heads, seq, headDim]; mask broadcastable to [batch, heads, seq, seq];
+ * drop is applied to the probabilities, float32 [batch, heads, seq, seq].
  */
-export function attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | undefined): Tensor {
+export function attend(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor | undefined,
+  drop: (probabilities: Tensor) => Tensor,
+): Tensor {
   const headDim = q.shape.at(-1) as number;
   const scores = matmul(mul(q, scalar(1 / Math.sqrt(headDim))), k, { transposeB: true });
-  return matmul(softmax(mask === undefined ? scores : add(scores, mask)), v);
+  return matmul(drop(softmax(mask === undefined ? scores : add(scores, mask))), v);
 }

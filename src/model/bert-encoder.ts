@@ -17,6 +17,7 @@ import { constant } from "../graph/ops/source.js";
 import type { Tensor } from "../graph/tensor.js";
 import { attend, keyMask } from "./attention.js";
 import { readConfig } from "./config-reader.js";
+import { noDropout } from "./dropout.js";
 import type {
   ForwardInputs,
   ForwardOutputs,
@@ -38,6 +39,10 @@ export interface BertConfig extends ModelConfig {
   readonly normEps: number;
   readonly initializerRange: number;
   readonly padTokenId: number;
+  /** Of the embedding and of what each layer adds to the hidden state, in training. */
+  readonly hiddenDropout: number;
+  /** Of the attention probabilities, in training. */
+  readonly attentionDropout: number;
   /** Rows of the position table; `maxPositions` is the longest usable sequence. */
   readonly positionRows: number;
 }
@@ -76,6 +81,8 @@ function parseConfig(variant: BertVariant, json: JsonObject): BertConfig {
     normEps: config.number("layer_norm_eps"),
     initializerRange: config.number("initializer_range"),
     padTokenId,
+    hiddenDropout: config.probability("hidden_dropout_prob"),
+    attentionDropout: config.probability("attention_probs_dropout_prob"),
   };
   if (parsed.maxPositions < 1) {
     throw new DllmError(
@@ -116,6 +123,7 @@ const biasOf = (name: string): string => `${name}.bias`;
 function layerNames(variant: BertVariant, layer: number) {
   const prefix = `${variant.modelType}.encoder.layer.${layer}`;
   return {
+    attention: `${prefix}.attention.self`,
     query: `${prefix}.attention.self.query`,
     key: `${prefix}.attention.self.key`,
     value: `${prefix}.attention.self.value`,
@@ -196,9 +204,9 @@ function parameters(variant: BertVariant, config: BertConfig): readonly Paramete
 function forward(
   variant: BertVariant,
   config: BertConfig,
-  { inputIds, attentionMask, positions, parameters: weights }: ForwardInputs,
+  { inputIds, attentionMask, positions, parameters: weights, dropout = noDropout }: ForwardInputs,
 ): ForwardOutputs {
-  const { hiddenSize, heads, normEps, padTokenId } = config;
+  const { hiddenSize, heads, normEps, padTokenId, hiddenDropout, attentionDropout } = config;
   const headDim = hiddenSize / heads;
   const tokens = multiplyDims(BATCH, SEQ);
   const weight = (name: string): Tensor => weights.get(name)!;
@@ -220,17 +228,32 @@ function forward(
     variant.positionIds(inputIds, padTokenId),
     { frozenRow: variant.frozenPosition(padTokenId) },
   );
-  let hidden = norm(add(add(wordVectors, typeVectors), positionVectors), `${embeddings}.LayerNorm`);
+  let hidden = dropout(
+    norm(add(add(wordVectors, typeVectors), positionVectors), `${embeddings}.LayerNorm`),
+    embeddings,
+    hiddenDropout,
+  );
   const hiddenStates = [hidden];
   for (let layer = 0; layer < config.layers; layer++) {
     const names = layerNames(variant, layer);
     const byHead = (name: string): Tensor =>
       transpose(reshape(linear(hidden, name), [BATCH, SEQ, heads, headDim]), [0, 2, 1, 3]);
-    const context = attend(byHead(names.query), byHead(names.key), byHead(names.value), mask);
+    const context = attend(
+      byHead(names.query),
+      byHead(names.key),
+      byHead(names.value),
+      mask,
+      (probabilities) => dropout(probabilities, names.attention, attentionDropout),
+    );
     const joined = reshape(transpose(context, [0, 2, 1, 3]), [tokens, hiddenSize]);
-    hidden = norm(add(hidden, linear(joined, names.attentionOutput)), names.attentionNorm);
+    const projected = linear(joined, names.attentionOutput);
+    hidden = norm(
+      add(hidden, dropout(projected, names.attentionOutput, hiddenDropout)),
+      names.attentionNorm,
+    );
     const wide = gelu(linear(hidden, names.intermediate));
-    hidden = norm(add(hidden, linear(wide, names.output)), names.outputNorm);
+    const narrow = linear(wide, names.output);
+    hidden = norm(add(hidden, dropout(narrow, names.output, hiddenDropout)), names.outputNorm);
     hiddenStates.push(hidden);
   }
 

@@ -25,6 +25,10 @@ export function readConfig(family: ModelFamily, json: JsonObject): ConfigReader 
       "a non-negative integer",
     ),
     number: field((value): value is number => typeof value === "number", "a number"),
+    probability: field(
+      (value): value is number => typeof value === "number" && value >= 0 && value < 1,
+      "a number from 0 to below 1",
+    ),
     expect(key, ...values) {
       const value = json[key];
       if (value === undefined || values.includes(value)) return;

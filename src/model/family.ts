@@ -5,6 +5,7 @@
 import type { Json, JsonObject } from "../base/json.js";
 import type { Dim } from "../graph/dim.js";
 import type { Tensor } from "../graph/tensor.js";
+import type { Dropout } from "./dropout.js";
 
 export type Initialisation =
   | { kind: "zeros" }
@@ -32,6 +33,8 @@ export interface ForwardInputs {
   /** int [masked]: flat indices (row * seq + column) where logits are wanted; absent: everywhere. */
   positions?: Tensor;
   parameters: ReadonlyMap<string, Tensor>;
+  /** How to drop elements, in training; absent: nothing is dropped. */
+  dropout?: Dropout;
 }
 
 export interface ForwardOutputs {
@@ -84,6 +87,8 @@ export const MASKED: Dim = "masked";
 export interface ConfigReader {
   integer(key: string): number;
   number(key: string): number;
+  /** A number in [0, 1). */
+  probability(key: string): number;
   /** @throws unless the field is absent or has one of the values */
   expect(key: string, ...values: Json[]): void;
 }

@@ -17,6 +17,7 @@ import { reshape, split, transpose } from "../graph/ops/shape.js";
 import type { Tensor } from "../graph/tensor.js";
 import { attend, keyMask, windowMask } from "./attention.js";
 import { readConfig } from "./config-reader.js";
+import { noDropout } from "./dropout.js";
 import type {
   ForwardInputs,
   ForwardOutputs,
@@ -41,15 +42,18 @@ export interface ModernBertConfig extends ModelConfig {
   readonly initializerRange: number;
   readonly initializerCutoff: number;
   readonly padTokenId: number;
+  /** Dropout probabilities, in training: of the embedding; */
+  readonly embeddingDropout: number;
+  /** of the attention probabilities, and of what the attention adds to the hidden state; */
+  readonly attentionDropout: number;
+  /** of the gated activations between the two linear maps of the MLP. */
+  readonly mlpDropout: number;
 }
 
 function parseConfig(json: JsonObject): ModernBertConfig {
   const config = readConfig("modernbert", json);
   for (const key of ["norm_bias", "attention_bias", "mlp_bias", "classifier_bias"]) {
     config.expect(key, false);
-  }
-  for (const key of ["attention_dropout", "embedding_dropout", "mlp_dropout"]) {
-    config.expect(key, 0);
   }
   config.expect("decoder_bias", true);
   config.expect("tie_word_embeddings", true);
@@ -72,6 +76,9 @@ function parseConfig(json: JsonObject): ModernBertConfig {
     initializerRange: config.number("initializer_range"),
     initializerCutoff: config.number("initializer_cutoff_factor"),
     padTokenId: config.integer("pad_token_id"),
+    embeddingDropout: config.probability("embedding_dropout"),
+    attentionDropout: config.probability("attention_dropout"),
+    mlpDropout: config.probability("mlp_dropout"),
   };
   if (parsed.hiddenSize % (2 * parsed.heads) !== 0) {
     throw new DllmError(
@@ -141,7 +148,7 @@ const linear = (x: Tensor, weight: Tensor): Tensor => gemm(x, weight, { transpos
 
 function forward(
   config: ModernBertConfig,
-  { inputIds, attentionMask, positions, parameters: weights }: ForwardInputs,
+  { inputIds, attentionMask, positions, parameters: weights, dropout = noDropout }: ForwardInputs,
 ): ForwardOutputs {
   const { hiddenSize, heads, normEps, padTokenId, intermediateSize } = config;
   const headDim = hiddenSize / heads;
@@ -162,22 +169,31 @@ function forward(
       reshape(part, [BATCH, heads, SEQ, headDim]),
     );
     const table: RotaryTable = isGlobal ? globalTable : localTable;
-    const out = attend(rotary(q!, table), rotary(k!, table), v!, isGlobal ? globalMask : localMask);
+    const out = attend(
+      rotary(q!, table),
+      rotary(k!, table),
+      v!,
+      isGlobal ? globalMask : localMask,
+      (probabilities) => dropout(probabilities, `${prefix}.attn`, config.attentionDropout),
+    );
     const joined = reshape(transpose(out, [0, 2, 1, 3]), [tokens, hiddenSize]);
-    return linear(joined, weight(`${prefix}.attn.Wo.weight`));
+    const projected = linear(joined, weight(`${prefix}.attn.Wo.weight`));
+    return dropout(projected, `${prefix}.attn.Wo`, config.attentionDropout);
   };
 
   const mlp = (x: Tensor, prefix: string): Tensor => {
     const wide = linear(x, weight(`${prefix}.mlp.Wi.weight`));
     const [activated, gate] = split(wide, 1, [intermediateSize, intermediateSize]);
-    return linear(mul(gelu(activated!), gate!), weight(`${prefix}.mlp.Wo.weight`));
+    const gated = dropout(mul(gelu(activated!), gate!), `${prefix}.mlp`, config.mlpDropout);
+    return linear(gated, weight(`${prefix}.mlp.Wo.weight`));
   };
 
-  let hidden = layerNorm(
+  const normedEmbedding = layerNorm(
     gatherRows(embeddings, reshape(inputIds, [tokens]), { frozenRow: padTokenId }),
     weight("model.embeddings.norm.weight"),
     normEps,
   );
+  let hidden = dropout(normedEmbedding, "model.embeddings", config.embeddingDropout);
   const hiddenStates = [hidden];
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;

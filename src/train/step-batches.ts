@@ -99,6 +99,7 @@ export function makeStepBatch({
     const [start, end] = [row * seq, (row + rowsHere) * seq];
     let last = first;
     while (last < positions.length && positions[last]! < end) last++;
+    const samples = Array.from({ length: rowsHere }, (_, i) => rows[row + i]!);
     microBatches.push({
       batch: rowsHere,
       seq,
@@ -109,6 +110,7 @@ export function makeStepBatch({
       weights: weights.subarray(first, last),
       scheduleWeights: scheduleWeights.subarray(first, last),
       maskableTokens: countOnes(maskable.subarray(start, end)),
+      dropout: { seed, epoch, samples },
     });
     first = last;
   }

@@ -11,11 +11,13 @@ import { mul } from "../graph/ops/elementwise.js";
 import { reduceSum } from "../graph/ops/reduce.js";
 import { reshape } from "../graph/ops/shape.js";
 import { input } from "../graph/ops/source.js";
+import { collectDropout } from "../model/dropout.js";
 import { MASKED } from "../model/family.js";
 import { forwardInputs } from "../model/graph-inputs.js";
 import type { LogitsInput } from "../model/masked-lm.js";
 import { inputFeeds, parameterFeeds } from "../model/masked-lm.js";
 import type { Architecture } from "../model/registry.js";
+import { createKeepMasks, type DropoutKey } from "./keep-masks.js";
 
 /** One micro-batch after masking. */
 export interface NoisedBatch extends LogitsInput {
@@ -23,11 +25,13 @@ export interface NoisedBatch extends LogitsInput {
   targets: Int32Array;
   /** float32 [masked]: the loss is sum(weights * cross entropy) */
   weights: Float32Array;
+  /** Keep masks of `differentiate`, where the model has dropout; absent: nothing is dropped. */
+  dropout?: DropoutKey;
 }
 
 /** Compiled loss and gradient of an architecture over buffers that the caller owns. */
 export interface TrainingStep {
-  /** Returns the cross entropy of each masked position, float32 [masked]; no gradient. */
+  /** Returns the cross entropy of each masked position, float32 [masked]; no gradient, no dropout. */
   evaluate(batch: NoisedBatch): Promise<Float32Array>;
   /** Overwrites the gradient buffer; returns the cross entropy of each masked position. */
   differentiate(batch: NoisedBatch): Promise<Float32Array>;
@@ -36,23 +40,33 @@ export interface TrainingStep {
 
 const gradientName = (parameter: string): string => `grad.${parameter}`;
 
-function buildGraph(
-  architecture: Architecture,
-  options: { withAttentionMask: boolean; withGradients: boolean },
-) {
+interface GraphOptions {
+  withAttentionMask: boolean;
+  withGradients: boolean;
+  withDropout: boolean;
+}
+
+function buildGraph(architecture: Architecture, options: GraphOptions) {
   const inputs = forwardInputs(architecture, options);
   const targets = input("targets", "int32", [MASKED]);
-  const { logits } = architecture.family.forward(architecture.config, inputs);
+  const { dropout, sites } = collectDropout();
+  const { logits } = architecture.family.forward(architecture.config, {
+    ...inputs,
+    ...(options.withDropout && { dropout }),
+  });
   const nll = crossEntropy(logits, targets);
-  if (!options.withGradients) return { nll };
+  if (!options.withGradients) return { outputs: { nll }, sites };
   const weights = input("weights", "float32", [MASKED]);
   const loss = reshape(reduceSum(mul(nll, weights), [0]), []);
   const names = [...inputs.parameters.keys()];
   const grads = gradients(loss, [...inputs.parameters.values()]);
-  return {
-    nll,
-    ...Object.fromEntries(names.map((name, i) => [gradientName(name), grads[i]!])),
-  };
+  const gradientOutputs = names.map((name, i) => [gradientName(name), grads[i]!] as const);
+  return { outputs: { nll, ...Object.fromEntries(gradientOutputs) }, sites };
+}
+
+interface CompiledGraph {
+  session: OnnxSession;
+  keepMasks: ReturnType<typeof createKeepMasks>;
 }
 
 /**
@@ -78,16 +92,25 @@ export function createTrainingStep({
       value,
     ]),
   );
-  const sessions = new Map<string, Promise<OnnxSession>>();
-  const sessionFor = (withAttentionMask: boolean, withGradients: boolean): Promise<OnnxSession> => {
-    const key = `${withAttentionMask} ${withGradients}`;
-    let session = sessions.get(key);
-    if (session === undefined) {
-      const outputs = buildGraph(architecture, { withAttentionMask, withGradients });
-      session = OnnxSession.create(writeOnnx({ outputs }), { threads });
-      sessions.set(key, session);
+  const graphs = new Map<string, Promise<CompiledGraph>>();
+  const compile = async (options: GraphOptions): Promise<CompiledGraph> => {
+    const { outputs, sites } = buildGraph(architecture, options);
+    const session = await OnnxSession.create(writeOnnx({ outputs }), { threads });
+    return { session, keepMasks: createKeepMasks(sites) };
+  };
+  const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {
+    const options: GraphOptions = {
+      withAttentionMask: batch.attentionMask !== undefined,
+      withGradients,
+      withDropout: withGradients && batch.dropout !== undefined,
+    };
+    const key = JSON.stringify(options);
+    let graph = graphs.get(key);
+    if (graph === undefined) {
+      graph = compile(options);
+      graphs.set(key, graph);
     }
-    return session;
+    return graph;
   };
   const batchFeeds = (batch: NoisedBatch): Record<string, Value> => ({
     ...feeds,
@@ -97,7 +120,7 @@ export function createTrainingStep({
   return {
     async evaluate(batch) {
       if (batch.positions.length === 0) return new Float32Array(0);
-      const session = await sessionFor(batch.attentionMask !== undefined, false);
+      const { session } = await graphFor(batch, false);
       return (await session.run(batchFeeds(batch), {}, ["nll"]))["nll"]!;
     },
     async differentiate(batch) {
@@ -105,14 +128,17 @@ export function createTrainingStep({
         gradient.fill(0); // nothing masked: the loss is the constant 0
         return new Float32Array(0);
       }
-      const session = await sessionFor(batch.attentionMask !== undefined, true);
-      const weights = { data: batch.weights, shape: [batch.weights.length] };
-      const results = await session.run({ ...batchFeeds(batch), weights }, fetches, ["nll"]);
-      return results["nll"]!;
+      const { session, keepMasks } = await graphFor(batch, true);
+      const feedsOfStep = {
+        ...batchFeeds(batch),
+        ...(batch.dropout && keepMasks({ ...batch, key: batch.dropout })),
+        weights: { data: batch.weights, shape: [batch.weights.length] },
+      };
+      return (await session.run(feedsOfStep, fetches, ["nll"]))["nll"]!;
     },
     async dispose() {
-      for (const session of sessions.values()) await (await session).dispose();
-      sessions.clear();
+      for (const graph of graphs.values()) await (await graph).session.dispose();
+      graphs.clear();
     },
   };
 }
