@@ -25,7 +25,6 @@ import type {
   ModelConfig,
   ModelFamilyDefinition,
   ParameterSpec,
-  TokenIds,
 } from "./family.js";
 import { BATCH, SEQ } from "./family.js";
 import { scratchConfig } from "./scratch-config.js";
@@ -103,17 +102,6 @@ function parseConfig(variant: BertVariant, json: JsonObject): BertConfig {
     );
   }
   return parsed;
-}
-
-/**
- * DIFFERS: the reference trains BERT and RoBERTa with dropout 0.1 and so with noise of its own;
- * here they are trained without, and config.json says so. Covered by test/model/configs.test.ts.
- */
-function completeConfig(variant: BertVariant, json: JsonObject, ids: TokenIds): JsonObject {
-  return scratchConfig(variant.modelType, json, ids, {
-    attention_probs_dropout_prob: 0,
-    hidden_dropout_prob: 0,
-  });
 }
 
 /** Weight and bias of a named linear layer or norm. */
@@ -270,7 +258,7 @@ const ignored = /\.pooler\.|^cls\.seq_relationship\.|\.decoder\.(weight|bias)$|\
 export function bertFamily(variant: BertVariant): ModelFamilyDefinition<BertConfig> {
   return {
     parseConfig: (json) => parseConfig(variant, json),
-    completeConfig: (json, ids) => completeConfig(variant, json, ids),
+    completeConfig: (json, ids) => scratchConfig(variant.modelType, json, ids),
     parameters: (config) => parameters(variant, config),
     forward: (config, inputs) => forward(variant, config, inputs),
     parameterName: (tensor) =>

@@ -12,7 +12,7 @@ export function scratchConfig(
   family: ModelFamily,
   json: JsonObject,
   ids: TokenIds,
-  own: JsonObject,
+  own: JsonObject = {},
 ): JsonObject {
   const fields: JsonObject = {
     ...configDefaults[family],

@@ -22,6 +22,12 @@ export const DEFAULT_FAMILY = "modernbert" satisfies ModelFamily;
 const positive = { minimum: 1 };
 const aboveZero = { exclusiveMinimum: 0 };
 
+const dropout = (defaultValue: number, of: string) =>
+  withDefault<number>(
+    defaultValue,
+    number(`Share of ${of} that training drops.`, { minimum: 0, exclusiveMaximum: 1 }),
+  );
+
 /** The keys that all families have. */
 function sharedFields(family: ModelFamily, headRule: string) {
   const defaults = configDefaults[family];
@@ -84,6 +90,15 @@ const modernBertFields = {
     configDefaults.modernbert.initializer_cutoff_factor,
     number("Initial weights are cut off at this many standard deviations.", aboveZero),
   ),
+  embedding_dropout: dropout(configDefaults.modernbert.embedding_dropout, "the embedding"),
+  attention_dropout: dropout(
+    configDefaults.modernbert.attention_dropout,
+    "the attention probabilities, and of what attention adds,",
+  ),
+  mlp_dropout: dropout(
+    configDefaults.modernbert.mlp_dropout,
+    "the activations inside the feed-forward layer",
+  ),
 };
 
 function bertFields(family: "bert" | "roberta", positions: string) {
@@ -99,6 +114,14 @@ function bertFields(family: "bert" | "roberta", positions: string) {
       integer("Rows of the token type table, of which the first is used.", positive),
     ),
     layer_norm_eps: withDefault<number>(defaults.layer_norm_eps, number(variance, aboveZero)),
+    hidden_dropout_prob: dropout(
+      defaults.hidden_dropout_prob,
+      "the embedding, and of what each part of a layer adds,",
+    ),
+    attention_probs_dropout_prob: dropout(
+      defaults.attention_probs_dropout_prob,
+      "the attention probabilities",
+    ),
   };
 }
 

@@ -62,13 +62,19 @@ test.each(modelFamilyNames)(
   },
 );
 
-test("BERT and RoBERTa from scratch say that they were trained without dropout", () => {
+test("dropout from scratch is the family's, or the recipe's", () => {
   for (const name of ["bert", "roberta"] as const) {
-    expect(modelFamilies[name].completeConfig({}, ids)).toMatchObject({
-      hidden_dropout_prob: 0,
-      attention_probs_dropout_prob: 0,
-    });
+    const dropout = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.1 };
+    expect(modelFamilies[name].completeConfig({}, ids)).toMatchObject(dropout);
+    expect(modelConfigDefaults(name, undefined)).toMatchObject(dropout);
   }
+  const json = modelFamilies.bert.completeConfig({ hidden_dropout_prob: 0.2 }, ids);
+  expect(parseArchitecture(json).config).toMatchObject({ hiddenDropout: 0.2 });
+  expect(modelConfigDefaults("modernbert", undefined)).toMatchObject({
+    embedding_dropout: 0,
+    attention_dropout: 0,
+    mlp_dropout: 0,
+  });
 });
 
 test("RoBERTa's positions begin behind its padding id", () => {

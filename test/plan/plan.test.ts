@@ -88,6 +88,8 @@ test("the config of a model from scratch is complete, whatever the recipe leaves
     max_position_embeddings: 512,
     type_vocab_size: 2,
     layer_norm_eps: 1e-12,
+    hidden_dropout_prob: 0.1,
+    attention_probs_dropout_prob: 0.1,
   };
   expect(modelOf("{family: bert, config: {}}")).toEqual({
     source: "scratch",

@@ -102,7 +102,10 @@ test("nearly all keys are tested", () => {
 const contexts: readonly (readonly [paths: RegExp, set: readonly string[]])[] = [
   // It counts pretraining in steps.
   [/^pretrain\.num_train_epochs$/, ["pretrain.max_steps=-1"]],
-  [/^model\.config\.(layer_norm_eps|type_vocab_size)$/, ["model.family=bert"]],
+  [
+    /^model\.config\.(layer_norm_eps|type_vocab_size|hidden_dropout_prob|attention_probs_dropout_prob)$/,
+    ["model.family=bert"],
+  ],
 ];
 
 test.each(tested.map((leaf) => [leaf.path, leaf] as const))("%s reaches a stage", (path, leaf) => {

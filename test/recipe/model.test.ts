@@ -35,6 +35,9 @@ test("a preset is a whole architecture, vocabulary included", () => {
       local_rope_theta: 10_000,
       norm_eps: 1e-5,
       initializer_cutoff_factor: 2,
+      embedding_dropout: 0,
+      attention_dropout: 0,
+      mlp_dropout: 0,
     },
   });
   expect(modelOf("{preset: bert-large-cased}")).toEqual({
@@ -50,6 +53,8 @@ test("a preset is a whole architecture, vocabulary included", () => {
       max_position_embeddings: 512,
       type_vocab_size: 2,
       layer_norm_eps: 1e-12,
+      hidden_dropout_prob: 0.1,
+      attention_probs_dropout_prob: 0.1,
     },
   });
 });
@@ -72,6 +77,8 @@ test("without a preset, the family's defaults, and the tokenizer's vocabulary", 
       max_position_embeddings: 514,
       type_vocab_size: 1,
       layer_norm_eps: 1e-5,
+      hidden_dropout_prob: 0.1,
+      attention_probs_dropout_prob: 0.1,
     },
   });
   expect(modelOf("{config: {}}").family).toBe("modernbert");
@@ -112,8 +119,9 @@ test("where a value comes from", () => {
   );
 });
 
-const bertKeys = `hidden_size, initializer_range, intermediate_size, layer_norm_eps,
-    max_position_embeddings, num_attention_heads, num_hidden_layers, type_vocab_size, vocab_size`;
+const bertKeys = `attention_probs_dropout_prob, hidden_dropout_prob, hidden_size,
+    initializer_range, intermediate_size, layer_norm_eps, max_position_embeddings,
+    num_attention_heads, num_hidden_layers, type_vocab_size, vocab_size`;
 
 const cases: Record<string, [text: string, problems: string]> = {
   "a key of other families": [
@@ -121,10 +129,10 @@ const cases: Record<string, [text: string, problems: string]> = {
     `r.yaml:2:18: unknown key "layer_norm_eps" in model.config of family modernbert
   2 | model: {config: {layer_norm_eps: 1e-6}}
     |                  ^^^^^^^^^^^^^^
-  expected one of: global_attn_every_n_layers, global_rope_theta, hidden_size,
-    initializer_cutoff_factor, initializer_range, intermediate_size, local_attention,
-    local_rope_theta, max_position_embeddings, norm_eps, num_attention_heads, num_hidden_layers,
-    vocab_size
+  expected one of: attention_dropout, embedding_dropout, global_attn_every_n_layers,
+    global_rope_theta, hidden_size, initializer_cutoff_factor, initializer_range,
+    intermediate_size, local_attention, local_rope_theta, max_position_embeddings, mlp_dropout,
+    norm_eps, num_attention_heads, num_hidden_layers, vocab_size
   it is a key of family bert and roberta`,
   ],
   "keys of another family than the preset's, and a typo": [

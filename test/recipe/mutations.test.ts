@@ -20,6 +20,7 @@ model:
     vocab_size: 30000
     type_vocab_size: 1
     layer_norm_eps: 1e-6
+    hidden_dropout_prob: 0
 
 tokenizer:
   name_or_path: tokenizer
@@ -45,7 +46,7 @@ const recipes = [
   {
     FILE: "recipes/other-keys.yaml",
     original: OTHER_KEYS,
-    atLeast: 15,
+    atLeast: 17,
     requiredKeys: ["name", "model", "pretrain.dataset_args"],
   },
 ];
