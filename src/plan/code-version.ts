@@ -7,7 +7,7 @@ import type { StageKind } from "./stage.js";
 export const codeVersions = {
   prepare: 1,
   pretrain: 2,
-  sft: 1,
+  sft: 2,
   eval: 1,
   export: 1,
 } as const satisfies Record<StageKind, number>;
