@@ -203,7 +203,10 @@ function highlight(line: string): Html {
 }
 
 // recipe.resolved.json has its keys in alphabetical order; this is how a recipe is written.
-const recipeOrder = ["name", "description", "seed", "model", "tokenizer", "mask", "hardware"];
+const recipeOrder = [
+  ...["name", "description", "seed", "edition", "dataset_separators"],
+  ...["model", "tokenizer", "mask", "hardware"],
+];
 const stageOrder = ["pretrain", "sft", "eval", "export"];
 
 /** The same recipe with its sections in the order of a recipe file; unknown ones last. */
