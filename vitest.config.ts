@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/golden-table.ts"],
     pool: "forks",
     maxWorkers: 2,
     minWorkers: 1,

@@ -15,7 +15,7 @@ import {
   type LossWeightType,
 } from "../../src/diffusion/loss.js";
 import { maskBatch, sampleTimestep, type MaskedBatch } from "../../src/diffusion/masking.js";
-import { goldenDirectory } from "../support/golden.js";
+import { goldenDirectory, printGolden } from "../support/golden.js";
 
 type ScheduleName = keyof typeof alphaSchedules;
 
@@ -158,10 +158,8 @@ describe.skipIf(golden === undefined)("golden loss", () => {
         }
       }
     }
-    console.log(
-      `loss: ${file.cases.length} cases, ${combinations} combinations, worst relative ${worst},` +
-        ` logit gradient ${worstGradient}`,
-    );
+    printGolden("loss on given logits", combinations, worst);
+    printGolden("loss on given logits, gradient", file.cases.length, worstGradient);
   });
 
   test.each(["modernbert", "bert", "roberta"])(
@@ -213,10 +211,7 @@ describe.skipIf(golden === undefined)("golden loss", () => {
           }
         }
       }
-      console.log(
-        `${family}: ${cases.length} cases, ${rows} row weights,` +
-          ` linear exact, cosine worst relative ${worst}`,
-      );
+      printGolden(`timesteps, masks, row weights ${family}`, rows, worst);
     },
   );
 });

@@ -9,7 +9,7 @@ import type { SampleOptions, SampleResult } from "../../src/sample/denoise.js";
 import { infill, type InfillSettings } from "../../src/sample/infill.js";
 import type { SamplerNoise } from "../../src/sample/noise.js";
 import { sample, type SampleSettings } from "../../src/sample/sampler.js";
-import { goldenDirectory } from "../support/golden.js";
+import { goldenDirectory, printGolden } from "../support/golden.js";
 import { torchGenerator } from "../support/torch-random.js";
 
 type HashDraw = [kind: "rand_like" | "rand", shape: number[], salt: number];
@@ -169,9 +169,8 @@ describe.each(["modernbert", "bert", "roberta"])("golden sampler %s", (family) =
   });
   afterAll(async () => {
     await model.dispose();
-    console.log(
-      `sampler ${family}: ${exactCases} of ${cases.length} cases exact, ${frameCount} frames`,
-    );
+    printGolden(`sampler ${family}, cases`, exactCases);
+    printGolden(`sampler ${family}, frames`, frameCount);
   });
 
   test.each(cases)("$name", async (given) => {

@@ -8,7 +8,7 @@ import {
   maskProbability,
   reverseMaskProbability,
 } from "../../src/diffusion/alpha-schedule.js";
-import { goldenDirectory } from "../support/golden.js";
+import { goldenDirectory, printGolden } from "../support/golden.js";
 
 interface AlphaRow {
   alpha: number;
@@ -70,7 +70,8 @@ describe.skipIf(golden === undefined)("golden schedule", () => {
         weight: Math.max(worst.weight, Math.min(weight, weightAbsolute)),
       };
     }
-    console.log(`schedule: ${rows.length} times, linear exact, cosine worst`, worst);
+    printGolden("schedule, linear", rows.length);
+    printGolden("schedule, cosine", rows.length, Math.max(...Object.values(worst)));
   });
 
   test("reverse mask probability", () => {
@@ -89,7 +90,8 @@ describe.skipIf(golden === undefined)("golden schedule", () => {
       expect(difference, `cosine s=${s} t=${t}`).toBeLessThanOrEqual(tolerance);
       worst = Math.max(worst, difference);
     }
-    console.log(`reverse mask probability: ${rows.length} pairs, linear exact, cosine ${worst}`);
+    printGolden("reverse mask probability, linear", rows.length);
+    printGolden("reverse mask probability, cosine", rows.length, worst);
   });
 
   test("calls that the reference rejects are rejected", () => {

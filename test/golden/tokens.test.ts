@@ -23,7 +23,7 @@ import { limitSplits, mergeSplits, trainTestSplit } from "../../src/data/splits.
 import { chunkBatch, chunkTexts } from "../../src/data/text-chunks.js";
 import { tokenDatasetOf, type Padding } from "../../src/data/token-dataset.js";
 import { createTokenizer, type Tokenizer } from "../../src/data/tokenizer.js";
-import { assetsDirectory, goldenDirectory } from "../support/golden.js";
+import { assetsDirectory, goldenDirectory, printGolden } from "../support/golden.js";
 
 const golden = goldenDirectory();
 const assets = assetsDirectory();
@@ -70,11 +70,7 @@ function tokenizerOf(family: Family): Tokenizer {
 const cases = new Map<string, number>();
 const count = (topic: string, n = 1): void => void cases.set(topic, (cases.get(topic) ?? 0) + n);
 afterAll(() => {
-  if (cases.size === 0) return;
-  const rows = [...cases].map(
-    ([topic, n]) => `  ${topic.padEnd(34)} ${String(n).padStart(6)}  exact`,
-  );
-  console.log(["golden tokens: topic, cases, worst difference", ...rows].join("\n"));
+  for (const [topic, n] of cases) printGolden(`tokens, ${topic}`, n);
 });
 
 /** Reports every difference of a table at once, by row. */

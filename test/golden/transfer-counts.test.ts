@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { alphaSchedules } from "../../src/diffusion/alpha-schedule.js";
 import { transferCounts } from "../../src/sample/transfer-counts.js";
-import { goldenDirectory } from "../support/golden.js";
+import { goldenDirectory, printGolden } from "../support/golden.js";
 
 const golden = goldenDirectory();
 const path = (name: string): string => join(golden ?? "", "schedule", name);
@@ -47,7 +47,7 @@ describe.skipIf(golden === undefined)("golden transfer counts", () => {
     });
     expect(mismatches).toEqual([]);
     expect(compared).toBe(128 * 129);
-    console.log(`transfer counts ${name}: ${compared} (m, S) pairs, 0 mismatches`);
+    printGolden(`transfer counts ${name}`, compared);
   });
 
   test("larger m and S", () => {
@@ -64,7 +64,7 @@ describe.skipIf(golden === undefined)("golden transfer counts", () => {
         ]);
       }
     }
-    console.log(`transfer counts: ${rows.length} larger pairs, both schedules, 0 mismatches`);
+    printGolden("transfer counts, larger, both schedules", rows.length);
   });
 
   test("rows of unequal counts", () => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createTokenizer, type Tokenizer } from "../../src/data/tokenizer.js";
 import { infillTrim, sampleTrim } from "../../src/sample/trim.js";
-import { assetsDirectory, goldenDirectory } from "../support/golden.js";
+import { assetsDirectory, goldenDirectory, printGolden } from "../support/golden.js";
 
 interface TrimCase {
   family: string;
@@ -63,6 +63,6 @@ describe.skipIf(golden === undefined || assets === undefined)("golden trim", () 
           : infillTrim(tokenizer, { sequence, input, maskId });
       expect([family, fn, sequence.join(), found]).toEqual([family, fn, sequence.join(), text]);
     }
-    console.log(`trim: ${cases.length} cases, all exact`);
+    printGolden("trimming", cases.length);
   });
 });

@@ -2,7 +2,7 @@
  * @file Where the golden values and the real assets are; tests that need them skip, with the
  * reason printed, where they are absent.
  */
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -25,8 +25,15 @@ export function assetsDirectory(): string | undefined {
   return findDirectory("DLLM_ASSETS_DIR", "../shared/assets");
 }
 
-/** Prints one row of the golden table: topic, cases, worst difference (0 where exact). */
+/**
+ * Adds a row to the golden table that the run prints at its end (golden-table.ts): topic, cases,
+ * worst difference (0 where exact).
+ */
 export function printGolden(topic: string, cases: number, worstDifference = 0): void {
-  const worst = worstDifference === 0 ? "exact" : worstDifference.toExponential(1);
-  console.log(`golden  ${topic.padEnd(36)} ${String(cases).padStart(6)} cases  worst ${worst}`);
+  const table = process.env[GOLDEN_TABLE];
+  if (table === undefined) throw new Error(`${GOLDEN_TABLE} is not set: run through vitest`);
+  appendFileSync(table, `${JSON.stringify({ topic, cases, worstDifference })}\n`);
 }
+
+/** Environment variable with the path of the table's rows during a run. */
+export const GOLDEN_TABLE = "DLLM_GOLDEN_TABLE";
