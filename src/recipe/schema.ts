@@ -114,7 +114,12 @@ const trainFields = {
   learning_rate: withDefault(1e-4, number("Peak learning rate.", { exclusiveMinimum: 0 })),
   lr_scheduler_type: withDefault(
     "cosine",
-    choice("Shape of the learning rate after the warm-up.", ["cosine", "linear", "constant"]),
+    choice("Shape of the learning rate after the warm-up; `constant` has no warm-up.", [
+      "cosine",
+      "linear",
+      "constant_with_warmup",
+      "constant",
+    ]),
   ),
   warmup_ratio: withDefault(
     0.1,
@@ -240,6 +245,14 @@ const samplerFields = {
     0,
     number("Strength of classifier-free guidance; 0 is off.", { minimum: 0 }),
   ),
+  attention_mask: withDefault(
+    "row",
+    choice(
+      "What the model sees of a batch: each row without its padding, or all that is no " +
+        "end-of-sequence token before the first step (a batch of one row is seen whole).",
+      ["row", "not_eos"],
+    ),
+  ),
 };
 
 const evalTaskFields = {
@@ -258,6 +271,15 @@ const evalTaskFields = {
   mc_num: withDefault(
     32,
     integer("Noised copies of each row in heldout_likelihood.", { minimum: 1 }),
+  ),
+  // DIFFERS: the reference wraps them, though neither its training nor its chat does
+  // (test/recipe/editions.test.ts).
+  prompt_special_tokens: withDefault(
+    false,
+    flag(
+      "Wrap the prompts of exact_match in the tokenizer's special tokens ([CLS] … [SEP]); where " +
+        "`edition: head` is written, this is the default.",
+    ),
   ),
 };
 

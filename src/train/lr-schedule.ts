@@ -9,6 +9,7 @@ import type { TrainSettings } from "../recipe/schema.js";
 const decays = {
   cosine: (progress) => Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress))),
   linear: (progress) => Math.max(0, 1 - progress),
+  constant_with_warmup: () => 1,
   constant: () => 1,
 } satisfies Record<TrainSettings["lr_scheduler_type"], (progress: number) => number>;
 
@@ -27,8 +28,7 @@ export function createLrSchedule(
   >,
   maxSteps: number,
 ): LrSchedule {
-  const warmupSteps =
-    settings.warmup_steps > 0 ? settings.warmup_steps : Math.ceil(maxSteps * settings.warmup_ratio);
+  const warmupSteps = countWarmupSteps(settings, maxSteps);
   const decay = decays[settings.lr_scheduler_type];
   return {
     maxSteps,
@@ -41,6 +41,15 @@ export function createLrSchedule(
       return settings.learning_rate * factor;
     },
   };
+}
+
+function countWarmupSteps(
+  settings: Pick<TrainSettings, "lr_scheduler_type" | "warmup_steps" | "warmup_ratio">,
+  maxSteps: number,
+): number {
+  if (settings.lr_scheduler_type === "constant") return 0;
+  if (settings.warmup_steps > 0) return settings.warmup_steps;
+  return Math.ceil(maxSteps * settings.warmup_ratio);
 }
 
 /** Returns an interval in steps: itself, or a fraction of all steps when below 1. */
