@@ -35,6 +35,8 @@ export interface ExactMatchInputs {
   model: MaskedLanguageModel;
   tokenizer: Tokenizer;
   rows: readonly ExactMatchRow[];
+  /** Whether prompts are wrapped in the tokenizer's special tokens. */
+  promptSpecialTokens: boolean;
   sampler: SamplerSettings;
   batchSize: number;
   seed: number;
@@ -48,11 +50,12 @@ export interface ExactMatchInputs {
 export async function exactMatch(
   inputs: ExactMatchInputs,
 ): Promise<{ results: EvalResult[]; samples: AnswerSample[] }> {
-  const { tokenizer, batchSize, onProgress } = inputs;
+  const { tokenizer, batchSize, promptSpecialTokens, onProgress } = inputs;
   const prompts = inputs.rows.map((row) => ({
     row,
     ids: tokenizer.encode(
       tokenizer.renderChat(row.messages.slice(0, -1), { addGenerationPrompt: true }),
+      { addSpecialTokens: promptSpecialTokens },
     ),
   }));
   // Prompts of like length share a canvas, so that little is padded.
@@ -64,7 +67,7 @@ export async function exactMatch(
     await onProgress?.([...answers]);
   }
   const samples = answers.sort((a, b) => a.index - b.index);
-  return { results: summarise(samples, inputs.sampler), samples };
+  return { results: summarise(samples, describeProtocol(inputs)), samples };
 }
 
 async function answerBatch(
@@ -92,8 +95,7 @@ async function answerBatch(
   });
 }
 
-function summarise(samples: readonly AnswerSample[], sampler: SamplerSettings): EvalResult[] {
-  const protocol = describeSampler(sampler);
+function summarise(samples: readonly AnswerSample[], protocol: string): EvalResult[] {
   const result = (task: string, matches: readonly AnswerSample[]): EvalResult => ({
     task,
     metric: "exact_match",
@@ -114,7 +116,10 @@ function summarise(samples: readonly AnswerSample[], sampler: SamplerSettings): 
 }
 
 /** Returns the settings that decide an answer, in one line. */
-export function describeSampler(sampler: SamplerSettings): string {
+function describeProtocol({
+  promptSpecialTokens,
+  sampler,
+}: Pick<ExactMatchInputs, "promptSpecialTokens" | "sampler">): string {
   const { max_new_tokens, steps, block_size, temperature, remasking } = sampler;
   return [
     `max_new_tokens ${max_new_tokens}`,
@@ -124,6 +129,8 @@ export function describeSampler(sampler: SamplerSettings): string {
     remasking,
     ...(sampler.cfg_scale > 0 ? [`cfg_scale ${sampler.cfg_scale}`] : []),
     ...(sampler.stochastic_transfer ? ["stochastic transfer"] : []),
+    ...(sampler.attention_mask === "row" ? [] : [`attention_mask ${sampler.attention_mask}`]),
+    ...(promptSpecialTokens ? ["prompt in special tokens"] : []),
     "stripped answers equal",
   ].join(", ");
 }

@@ -12,7 +12,12 @@ import { chooseToken, guideLogits, tokenProbability, topIndices } from "./predic
 import { transferCounts } from "./transfer-counts.js";
 
 /** Settings of the denoising loop; what only some callers need may be left out. */
-export interface DenoiseSettings extends Omit<SamplerSettings, "max_new_tokens" | "block_size"> {
+export interface DenoiseSettings extends Omit<
+  SamplerSettings,
+  "max_new_tokens" | "block_size" | "attention_mask"
+> {
+  /** Default row. */
+  attention_mask?: SamplerSettings["attention_mask"];
   /** Default linear. */
   schedule?: AlphaSchedule;
   /** Ids that are never chosen. */
@@ -75,8 +80,10 @@ export interface DenoiseInputs {
   canvas: Int32Array;
   batch: number;
   seq: number;
-  /** Columns of each row that are attended to, from 0: [batch]. */
+  /** Columns of each row that are not padding, from 0: [batch]. */
   attended: readonly number[];
+  /** Whether attention_mask `not_eos` hides eos also where the batch has one row only. */
+  hidesEosOfOneRow: boolean;
   blocks: number;
   /** Columns whose masks decide how many tokens block b reveals in a row. */
   counted(block: number, row: number): ColumnRange;
@@ -157,18 +164,10 @@ function maskedPositions(inputs: DenoiseInputs, block: number, row: number): num
  * canvas, guided and with the suppressed ids at -Infinity.
  */
 function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promise<Float32Array> {
-  const { model, canvas, batch, seq, attended, ids, settings } = inputs;
+  const { model, canvas, batch, seq, ids, settings } = inputs;
   const cells = batch * seq;
-  const everywhere = attended.every((columns) => columns === seq);
-  const attentionMask = new Uint8Array(cells);
-  attended.forEach((columns, row) => attentionMask.fill(1, row * seq, row * seq + columns));
-
+  const { attentionMask, given } = firstCanvasMasks(inputs);
   const { cfg_scale: scale } = settings;
-  const keep = new Set(settings.cfg_keep_tokens);
-  // What was known before the first step: hidden from the unconditional half.
-  const given = canvas.map((id, i) =>
-    id !== ids.maskId && attentionMask[i] === 1 && !keep.has(id) ? 1 : 0,
-  );
   const suppressed = settings.suppress_tokens ?? [];
 
   return async (positions) => {
@@ -180,9 +179,6 @@ function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promis
         canvas.map((id, i) => (given[i] === 1 ? ids.maskId : id)),
         cells,
       );
-      const bothMasks = new Uint8Array(2 * cells);
-      bothMasks.set(attentionMask);
-      bothMasks.set(attentionMask, cells);
       const bothPositions = new Int32Array(2 * positions.length);
       bothPositions.set(positions);
       bothPositions.set(
@@ -193,7 +189,7 @@ function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promis
         inputIds: both,
         batch: 2 * batch,
         seq,
-        ...(!everywhere && { attentionMask: bothMasks }),
+        ...(attentionMask && { attentionMask: twice(attentionMask) }),
         positions: bothPositions,
       });
       logits = values.subarray(0, values.length / 2);
@@ -203,7 +199,7 @@ function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promis
         inputIds: canvas.slice(),
         batch,
         seq,
-        ...(!everywhere && { attentionMask }),
+        ...(attentionMask && { attentionMask }),
         positions,
       });
     }
@@ -212,6 +208,43 @@ function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promis
     }
     return logits;
   };
+}
+
+function twice(values: Uint8Array): Uint8Array {
+  const both = new Uint8Array(2 * values.length);
+  both.set(values);
+  both.set(values, values.length);
+  return both;
+}
+
+/** What the canvas before the first step decides for all steps; each mask is [batch, seq]. */
+interface FirstCanvasMasks {
+  /** 1 where the model may look; absent where it sees everything. */
+  attentionMask?: Uint8Array;
+  /** 1 at what was known: hidden from the unconditional half of guidance. */
+  given: Uint8Array;
+}
+
+/**
+ * Returns the masks that the setting attention_mask makes of the first canvas. `not_eos` is that of
+ * ZHZisZZ/dllm@aeab2042 dllm/pipelines/llada/generator.py: eos inside a prompt is hidden, and is
+ * never known to guidance. DIFFERS: there guidance over several rows fails, as it doubles the
+ * canvas and not the mask (test/sample/sampler.test.ts).
+ */
+function firstCanvasMasks(inputs: DenoiseInputs): FirstCanvasMasks {
+  const { canvas, batch, seq, attended, ids, settings } = inputs;
+  const hidesEos = settings.attention_mask === "not_eos";
+  const shown = Uint8Array.from(canvas, (id, i) => {
+    const isShown = hidesEos ? id !== ids.eosId : i % seq < attended[Math.floor(i / seq)]!;
+    return isShown ? 1 : 0;
+  });
+  const keep = new Set(settings.cfg_keep_tokens);
+  const given = Uint8Array.from(canvas, (id, i) =>
+    id !== ids.maskId && shown[i] === 1 && !keep.has(id) ? 1 : 0,
+  );
+  const seesAll =
+    shown.every((value) => value === 1) || (hidesEos && batch === 1 && !inputs.hidesEosOfOneRow);
+  return { given, ...(!seesAll && { attentionMask: shown }) };
 }
 
 interface Prediction {

@@ -48,6 +48,7 @@ export async function infill(
     batch,
     seq,
     attended: rows.map((row) => row.length),
+    hidesEosOfOneRow: true,
     blocks: Math.max(1, Math.ceil(seq / blockSize)),
     counted: window,
     eligible: window,

@@ -61,6 +61,7 @@ export async function sample(
     batch,
     seq,
     attended: prompts.map((prompt) => prompt.length + newTokens),
+    hidesEosOfOneRow: false,
     blocks: Math.ceil(newTokens / blockSize),
     counted: (block, row) => ({
       start: promptLength(row) + block * blockSize,

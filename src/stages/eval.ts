@@ -78,6 +78,7 @@ const tasks: Record<TaskName, (inputs: TaskInputs) => Promise<TaskOutput>> = {
       model,
       tokenizer,
       rows,
+      promptSpecialTokens: params.eval.prompt_special_tokens,
       sampler: params.sampler,
       batchSize: params.eval.batch_size,
       seed: params.seed,

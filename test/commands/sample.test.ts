@@ -125,6 +125,13 @@ test("dllm chat answers lines without a terminal", async () => {
   expect(stdout).not.toContain("\u001b");
 });
 
+const sampleDefaults = {
+  block_size: 6,
+  remasking: "low_confidence",
+  stochastic_transfer: false,
+  cfg_scale: 3,
+};
+
 describe("resolveModel", () => {
   /** A run of stages by kind; each named stage is finished under its fingerprint. */
   async function writeRun(name: string, finished: Readonly<Record<string, string>>) {
@@ -168,6 +175,22 @@ describe("resolveModel", () => {
     });
     expect(existsSync(join(resolved.directory, "config.json"))).toBe(true);
     expect(resolveModel(run, "elsewhere").directory).toBe(resolved.directory);
+  });
+
+  test("the attention mask of the evaluation reaches the sampler", async () => {
+    /** The same model as a finished run whose evaluation has these settings. */
+    const sampled = async (attention_mask: string): Promise<number[]> => {
+      const sampler = { ...sampleDefaults, max_new_tokens: 6, steps: 3, attention_mask };
+      const run = await writeRun(attention_mask, { sft: "sft-now" });
+      await writeModelDirectory(join(run, "stages", "sft", "output"));
+      await writeFile(join(run, "recipe.resolved.json"), JSON.stringify({ eval: { sampler } }));
+      const prompt = ["--prompt", "x[PAD][PAD]y", "--temperature", "1"];
+      const { stdout, stderr } = await dllm(["sample", run, ...prompt, "--json"]);
+      expect(stderr).toBe("");
+      return linesOf(stdout)[0]!.token_ids;
+    };
+    // Guidance keeps the prompt's [PAD], this tokenizer's eos, with one of the two only.
+    expect(await sampled("not_eos")).not.toEqual(await sampled("row"));
   });
 
   test("an artifact of an earlier version of the recipe does not count", async () => {

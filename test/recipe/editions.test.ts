@@ -25,12 +25,14 @@ function fieldAt(path: string): Field {
   return fields[keys.at(-1)!]!;
 }
 
-const changed = Object.entries(editions.report);
+const changed = Object.entries(editions).flatMap(([edition, defaults]) =>
+  Object.entries(defaults).map(([path, value]) => ({ edition, path, value: value as unknown })),
+);
 
 test("an edition changes defaults that exist, to other valid values", () => {
-  expect(editions.head).toEqual({});
-  expect(changed.length).toBeGreaterThan(5);
-  for (const [path, value] of changed) {
+  expect(Object.keys(editions.head)).toEqual(["eval.prompt_special_tokens"]);
+  expect(changed.length).toBeGreaterThan(8);
+  for (const { path, value } of changed) {
     const { presence, defaultValue } = fieldAt(path);
     expect(presence, path).toBe("defaulted");
     expect(value, path).not.toEqual(defaultValue);
@@ -44,24 +46,33 @@ test("an edition changes defaults that exist, to other valid values", () => {
   }
 });
 
-test.each(changed)("the report's %s is in the recipe, and a written one wins", (path, value) => {
-  const head = smallRecipe();
-  const report = smallRecipe(REPORT);
-  expect(valueAt(report.recipe, path)).toEqual(value);
-  expect(report.origin(path)).toBe("edition");
-  expect(report.position(path)).toBe("recipes/small.yaml:1:10");
-  expect(smallRecipe(SMALL_RECIPE, ["edition=report"]).position(path)).toBe("--set edition=report");
+test.each(changed)("$edition's $path is in the recipe, and a written one wins", (change) => {
+  const { edition, path, value } = change;
+  const text = `edition: ${edition}\n${SMALL_RECIPE}`;
+  const plain = smallRecipe();
+  const named = smallRecipe(text);
+  expect(valueAt(named.recipe, path)).toEqual(value);
+  expect(named.origin(path)).toBe("edition");
+  expect(named.position(path)).toBe("recipes/small.yaml:1:10");
+  const set = `edition=${edition}`;
+  expect(smallRecipe(SMALL_RECIPE, [set]).position(path)).toBe(`--set ${set}`);
 
-  // Written as the default of the other edition, which it would have without being written.
+  // Written as the default, which it would have without an edition.
   const own = JSON.stringify(fieldAt(path).defaultValue);
-  const written = smallRecipe(REPORT, [`${path}=${own}`]);
-  expect(valueAt(written.recipe, path)).toEqual(valueAt(head.recipe, path));
+  const written = smallRecipe(text, [`${path}=${own}`]);
+  expect(valueAt(written.recipe, path)).toEqual(valueAt(plain.recipe, path));
   expect(written.origin(path)).toBe("override");
-  expect(head.origin(path)).toBe("default");
+  expect(plain.origin(path)).toBe("default");
 });
 
-test("head is the default, and an edition adds no section", () => {
-  expect(smallRecipe(`edition: head\n${SMALL_RECIPE}`).recipe).toEqual(smallRecipe().recipe);
+test("head is the default but for its evaluation prompts, and an edition adds no section", () => {
+  const { recipe: plain } = smallRecipe();
+  expect(plain.eval?.prompt_special_tokens).toBe(false);
+  expect(smallRecipe(REPORT).recipe.eval?.prompt_special_tokens).toBe(false);
+  expect(smallRecipe(`edition: head\n${SMALL_RECIPE}`).recipe).toEqual({
+    ...plain,
+    eval: { ...plain.eval, prompt_special_tokens: true },
+  });
   const { recipe } = smallRecipe(REPORT.replace(/^sft:[^]*(?=^export)/m, ""));
   expect(recipe.sft).toBeUndefined();
   expect(recipe.eval).toBeUndefined();
@@ -93,6 +104,9 @@ test("a plan says that the edition changed a value", () => {
   );
   expect(reasons["pretrain"]).toBe(
     "loss_norm_type changed token -> sequence (recipes/small.yaml:1:10, the edition's default) and 2 more",
+  );
+  expect(reasons["eval"]).toBe(
+    "mc_num changed 32 -> 128 (recipes/small.yaml:1:10, the edition's default) and 2 more",
   );
   expect(reasons["prepare-pretrain"]).toBe("no artifact yet");
 });

@@ -27,6 +27,10 @@ tokenizer:
 pretrain:
   dataset_args: text
   max_length: 64
+eval:
+  prompt_special_tokens: true
+  sampler:
+    attention_mask: row
 `;
 
 const recipes = [
@@ -46,7 +50,7 @@ const recipes = [
   {
     FILE: "recipes/other-keys.yaml",
     original: OTHER_KEYS,
-    atLeast: 17,
+    atLeast: 21,
     requiredKeys: ["name", "model", "pretrain.dataset_args"],
   },
 ];

@@ -80,7 +80,7 @@ test.each([
 test("the picked keys are all there", () => {
   expect(trainKeys).toContain("group_by_length");
   expect(trainKeys).toHaveLength(20);
-  expect(evalKeys).toEqual(["tasks", "limit", "batch_size", "mc_num"]);
+  expect(evalKeys).toEqual(["tasks", "limit", "batch_size", "mc_num", "prompt_special_tokens"]);
 });
 
 test.each([

@@ -7,7 +7,7 @@ import { seededNoise } from "../../src/sample/noise.js";
 import { chooseToken, tokenProbability, topIndices } from "../../src/sample/predict.js";
 import { sample, type SampleSettings } from "../../src/sample/sampler.js";
 import { transferCounts } from "../../src/sample/transfer-counts.js";
-import { fakeModel } from "./fake-model.js";
+import { fakeModel, type FakeModel } from "./fake-model.js";
 
 const MASK = 9;
 const EOS = 8;
@@ -151,6 +151,75 @@ describe("sample", () => {
       },
     });
     await expect(running).rejects.toThrow(/abort/i);
+  });
+});
+
+describe("attention_mask not_eos", () => {
+  const notEos: SampleSettings = {
+    ...settings,
+    max_new_tokens: 2,
+    block_size: 2,
+    steps: 2,
+    attention_mask: "not_eos",
+  };
+  const withEos = [1, EOS, 2];
+  /** Generates eos first, at the left. */
+  const ending = () =>
+    fakeModel(10, (_, column, id) => (id === (column === 3 ? EOS : 7) ? 10 - column : 0));
+  const masksOf = (model: FakeModel) =>
+    model.requests.map(({ attentionMask }) => attentionMask && [...attentionMask]);
+
+  test("one row is seen whole, its eos included", async () => {
+    const model = ending();
+    await sample(model, ids, [withEos], notEos);
+    expect(masksOf(model)).toEqual([undefined, undefined]);
+  });
+
+  test("several rows: eos of prompts and padding is hidden, generated eos is not", async () => {
+    const model = ending();
+    const result = await sample(model, ids, [withEos, [4]], notEos);
+    const first = [...[1, 0, 1, 1, 1], ...[1, 1, 1, 0, 0]];
+    expect(masksOf(model)).toEqual([first, first]);
+    expect([...model.requests[1]!.inputIds]).toEqual([1, EOS, 2, EOS, MASK, 4, 7, MASK, EOS, EOS]);
+    expect([...result.canvas]).toEqual([1, EOS, 2, EOS, 7, 4, 7, 7, EOS, EOS]);
+
+    const row = ending();
+    await sample(row, ids, [withEos, [4]], { ...notEos, attention_mask: "row" });
+    expect(masksOf(row)[0]).toEqual([...[1, 1, 1, 1, 1], ...[1, 1, 1, 0, 0]]);
+  });
+
+  test("several rows without eos are seen whole", async () => {
+    const model = ending();
+    await sample(model, ids, [[1], [4]], notEos);
+    expect(masksOf(model)).toEqual([undefined, undefined]);
+  });
+
+  test.each([
+    ["not_eos", [MASK, EOS, MASK]],
+    ["row", [MASK, MASK, MASK]],
+  ] as const)("guidance of one row hides what %s calls given", async (attention_mask, prompt) => {
+    const model = ending();
+    await sample(model, ids, [withEos], { ...notEos, attention_mask, cfg_scale: 1 });
+    const [request] = model.requests;
+    expect([...request!.inputIds]).toEqual([...withEos, MASK, MASK, ...prompt, MASK, MASK]);
+    expect(request!.attentionMask).toBeUndefined();
+  });
+
+  test("guidance of several rows: both halves have the mask, and eos and kept ids stay", async () => {
+    const model = ending();
+    await sample(model, ids, [withEos, [4]], { ...notEos, cfg_scale: 1, cfg_keep_tokens: [2] });
+    const mask = [...[1, 0, 1, 1, 1], ...[1, 1, 1, 0, 0]];
+    expect(masksOf(model)[0]).toEqual([...mask, ...mask]);
+    expect([...model.requests[0]!.inputIds.subarray(10)]).toEqual([
+      ...[MASK, EOS, 2, MASK, MASK],
+      ...[MASK, MASK, MASK, EOS, EOS],
+    ]);
+  });
+
+  test("infilling hides eos of one row too", async () => {
+    const model = ending();
+    await infill(model, ids, [[1, EOS, MASK]], notEos);
+    expect(masksOf(model)).toEqual([[1, 0, 1]]);
   });
 });
 

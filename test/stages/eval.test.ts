@@ -17,7 +17,13 @@ import { run } from "../../src/stages/eval.js";
 import { writeModelDirectory } from "../support/model-directory.js";
 
 const params: EvalParams = {
-  eval: { tasks: ["heldout_likelihood", "exact_match"], limit: -1, batch_size: 2, mc_num: 4 },
+  eval: {
+    tasks: ["heldout_likelihood", "exact_match"],
+    limit: -1,
+    batch_size: 2,
+    mc_num: 4,
+    prompt_special_tokens: false,
+  },
   sampler: {
     max_new_tokens: 4,
     block_size: 4,
@@ -26,6 +32,7 @@ const params: EvalParams = {
     remasking: "low_confidence",
     stochastic_transfer: false,
     cfg_scale: 0,
+    attention_mask: "row",
   },
   mask: {
     schedule: "linear",
@@ -75,7 +82,7 @@ async function prepare(task: "chat" | "text", rows: readonly (JsonObject & { q: 
 }
 
 /** A stage context over directories; `stopAfter` asks to stop at that many progress reports. */
-function stageContext(name: string, { stopAfter = Infinity } = {}) {
+function stageContext(name: string, { stopAfter = Infinity, given = params } = {}) {
   const outputDirectory = join(root, name);
   const metrics: MetricRecord[] = [];
   const saved: { step: number; directory: string }[] = [];
@@ -87,7 +94,7 @@ function stageContext(name: string, { stopAfter = Infinity } = {}) {
       kind: "eval",
       fingerprint: "0",
       attempt: 1,
-      params: params as unknown as JsonObject,
+      params: given as unknown as JsonObject,
       hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
       locations: {},
       inputs: {},
@@ -178,6 +185,20 @@ describe("eval stage", () => {
       expect(await stopped.read("samples.jsonl")).toBe(await whole.read("samples.jsonl"));
     }
     expect(stops).toBeGreaterThan(3);
+  });
+
+  test("prompts and attention mask are those of its parameters", async () => {
+    await prepare("chat", questions);
+    const given: EvalParams = {
+      ...params,
+      eval: { ...params.eval, tasks: ["exact_match"], prompt_special_tokens: true },
+      sampler: { ...params.sampler, attention_mask: "not_eos" },
+    };
+    const { context, read } = stageContext("output", { given });
+    await mkdir(context.outputDirectory);
+    await run(context);
+    const [result] = JSON.parse(await read("results.json")) as EvalResult[];
+    expect(result!.protocol).toContain("attention_mask not_eos, prompt in special tokens");
   });
 
   test("says what is wrong with its data", async () => {
