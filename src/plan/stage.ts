@@ -85,10 +85,20 @@ export interface Progress {
   message?: string;
 }
 
-/** Resumable state of a stage, published atomically; the newest two that verify are kept. */
+/** Fewer would leave nothing to resume from when the newest turns out damaged. */
+export const FEWEST_CHECKPOINTS = 2;
+
+/** Resumable state of a stage, published atomically. */
 export interface CheckpointStore {
-  /** Publishes what `write` puts in a fresh directory as the checkpoint of a step. */
-  save(step: number, write: (directory: string) => Promise<void>): Promise<void>;
+  /**
+   * Publishes what `write` puts in a fresh directory as the checkpoint of a step, then removes
+   * all but the newest `keep` that verify (at least FEWEST_CHECKPOINTS, the default).
+   */
+  save(
+    step: number,
+    write: (directory: string) => Promise<void>,
+    options?: { keep?: number },
+  ): Promise<void>;
   /** The newest checkpoint that verifies, or undefined. Broken ones are set aside and logged. */
   latest(): Promise<{ step: number; directory: string } | undefined>;
 }

@@ -1,5 +1,5 @@
 /**
- * @file The checkpoints of a running stage: published whole, the newest two kept, broken ones
+ * @file The checkpoints of a running stage: published whole, the newest kept, broken ones
  * set aside. The caller holds the working directory's lock.
  */
 import { existsSync } from "node:fs";
@@ -8,9 +8,7 @@ import { checkpointName, readCheckpoints, type Checkpoint } from "../base/checkp
 import { publishDirectory, removePath, renamePath, temporaryPath } from "../base/fs.js";
 import { setAside } from "../base/quarantine.js";
 import type { StageMessage } from "../plan/stage-files.js";
-import type { CheckpointStore } from "../plan/stage.js";
-
-const KEPT = 2;
+import { FEWEST_CHECKPOINTS, type CheckpointStore } from "../plan/stage.js";
 
 /**
  * Returns the checkpoints below `directory`.
@@ -29,9 +27,9 @@ export function openCheckpoints(
   }
 
   /** Removes all but the newest: a victim loses its name first, so that none is seen half gone. */
-  async function prune(): Promise<void> {
+  async function prune(keep: number): Promise<void> {
     const { valid } = readCheckpoints(directory, Infinity);
-    for (const { directory: path } of valid.slice(KEPT)) {
+    for (const { directory: path } of valid.slice(Math.max(keep, FEWEST_CHECKPOINTS))) {
       const trash = join(dirname(path), temporaryPath(path).replace(/^.*\.tmp-/, ".trash-"));
       await renamePath(path, trash);
       await removePath(trash);
@@ -44,7 +42,7 @@ export function openCheckpoints(
       const checkpoint = await newest();
       return checkpoint && { step: checkpoint.step, directory: checkpoint.directory };
     },
-    async save(step, write) {
+    async save(step, write, { keep = FEWEST_CHECKPOINTS } = {}) {
       const target = join(directory, checkpointName(step));
       // A resumed stage starts after its newest checkpoint; equal steps hold equal states.
       if (existsSync(target)) return;
@@ -52,7 +50,7 @@ export function openCheckpoints(
       const extra = { step, elapsed_seconds: elapsedSeconds() };
       await publishDirectory({ target, extra }, write);
       report({ type: "checkpoint-published", step });
-      await prune();
+      await prune(keep);
     },
   };
 }

@@ -57,8 +57,10 @@ export const run: StageImplementation = async (context) => {
       record: (record) => context.metric(record),
       progress: (done, total, message) => context.progress({ done, total, unit: "step", message }),
       checkpoint: (current) =>
-        context.checkpoints.save(current.step, (directory) =>
-          writeTrainingState(directory, layout, current),
+        context.checkpoints.save(
+          current.step,
+          (directory) => writeTrainingState(directory, layout, current),
+          { keep: params.train.save_total_limit },
         ),
       stopRequested: () => context.stop.requested,
       now: () => performance.now(),

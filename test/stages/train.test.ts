@@ -63,6 +63,7 @@ async function trainFromScratch(root: string, family: string, positions = POSITI
   });
   const { params } = stages.find(({ id }) => id === "pretrain")!;
   const records: MetricRecord[] = [];
+  const kept: (number | undefined)[] = [];
   const context: StageContext = {
     job: {
       schema: 1,
@@ -77,13 +78,22 @@ async function trainFromScratch(root: string, family: string, positions = POSITI
     },
     input: directory,
     outputDirectory: directory("output"),
-    checkpoints: { save: () => Promise.resolve(), latest: () => Promise.resolve(undefined) },
+    checkpoints: {
+      save: (_step, _write, options) => {
+        kept.push(options?.keep);
+        return Promise.resolve();
+      },
+      latest: () => Promise.resolve(undefined),
+    },
     metric: (record) => records.push(record),
     progress: () => undefined,
     log: () => undefined,
     stop: { requested: false },
   };
   const figures = await run(context);
+  expect(new Set(kept)).toEqual(
+    new Set([(params as unknown as TrainParams).train.save_total_limit]),
+  );
   return {
     figures,
     records,
