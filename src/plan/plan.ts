@@ -24,8 +24,12 @@ export interface Plan {
   stages: readonly PlannedStage[];
 }
 
-/** What the store holds under a fingerprint: a verified artifact, or a checkpoint to resume. */
-export type ExistingStage = { state: "finished" } | { state: "checkpoint"; step: number };
+/** What the store holds under a fingerprint: a verified artifact, a checkpoint, or a ruin. */
+export type ExistingStage =
+  | { state: "finished" }
+  | { state: "checkpoint"; step: number }
+  /** Something is there, but it does not verify. */
+  | { state: "damaged" };
 
 export interface PlanInputs {
   loaded: LoadedRecipe;
@@ -94,6 +98,7 @@ function decide(
   if (found?.state === "checkpoint") {
     return { action: "resume", reason: `checkpoint at step ${found.step}` };
   }
+  if (found?.state === "damaged") return { action: "run", reason: "the artifact is damaged" };
   const before = previous?.stages.find(({ id }) => id === stage.id);
   if (before === undefined || before.fingerprint === identity) {
     return { action: "run", reason: "no artifact yet" };

@@ -24,7 +24,7 @@ export interface Store {
   directory(fingerprint: string): string;
   /** The result of a stage whose artifact verifies (sizes; hashes below 1 GiB), once per store. */
   finished(fingerprint: string): StageResult | undefined;
-  /** What can be built on: the artifact, or else the newest checkpoint that verifies. */
+  /** What can be built on: the artifact, or else the newest checkpoint that verifies, if any. */
   existing(fingerprint: string): ExistingStage | undefined;
   /** What was found damaged so far. */
   readonly problems: readonly StoreProblem[];
@@ -72,7 +72,9 @@ export function openStore(runsRoot: string): Store {
       1,
     );
     for (const { directory: path, problem } of broken) note(fingerprint, path, problem);
-    return valid[0] && { state: "checkpoint", step: valid[0].step };
+    if (valid[0]) return { state: "checkpoint", step: valid[0].step };
+    const isDamaged = problems.some((problem) => problem.fingerprint === fingerprint);
+    return isDamaged ? { state: "damaged" } : undefined;
   }
 
   return { directory, finished, existing, problems };

@@ -205,6 +205,14 @@ test("a checkpoint is resumed", () => {
   expect(actions(plan({ existing }))["sft"]).toBe("resume: checkpoint at step 120");
 });
 
+test("a damaged artifact is computed again, and the plan says that it was damaged", () => {
+  const { stages } = plan();
+  const sft = stages.find(({ id }) => id === "sft")!.fingerprint;
+  const existing = (fingerprint: string): ExistingStage | undefined =>
+    fingerprint === sft ? { state: "damaged" } : undefined;
+  expect(actions(plan({ existing }))["sft"]).toBe("run: the artifact is damaged");
+});
+
 test("changing when to save reruns nothing but the model card", () => {
   const first = plan();
   const second = plan({ set: ["sft.save_steps=5"], existing: storeOf(first), previous: first });
