@@ -42,17 +42,15 @@ interface Trajectory {
 const norm = (values: Float32Array): number =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 
-describe
-  .skipIf(!golden)
-  .each(
-    Object.keys(modelFamilies).flatMap((family) =>
-      variants
-        .map((variant) => ({ family, variant }))
-        .filter((item) =>
-          existsSync(join(golden ?? "", "trajectory", `${item.family}.${item.variant}.json`)),
-        ),
-    ),
-  )("$family $variant", ({ family, variant }) => {
+/** Not every family has every variant; without the golden folder all are listed, and skipped. */
+const trajectories = Object.keys(modelFamilies)
+  .flatMap((family) => variants.map((variant) => ({ family, variant })))
+  .filter(
+    ({ family, variant }) =>
+      !golden || existsSync(join(golden, "trajectory", `${family}.${variant}.json`)),
+  );
+
+describe.skipIf(!golden).each(trajectories)("$family $variant", ({ family, variant }) => {
   test("losses, norms, learning rates and final weights", async () => {
     const directory = join(golden!, "trajectory");
     const read = (name: string): unknown =>
