@@ -50,11 +50,8 @@ export class OnnxSession {
       logSeverityLevel: 3,
     };
     try {
-      const session =
-        typeof model === "string"
-          ? await ort.InferenceSession.create(model, options)
-          : await ort.InferenceSession.create(model, options);
-      return new OnnxSession(session);
+      // The cast picks one of two overloads that do the same for a path and for bytes.
+      return new OnnxSession(await ort.InferenceSession.create(model as string, options));
     } catch (error) {
       throw new DllmError(`ONNX Runtime cannot compile the model: ${errorMessage(error)}`, {
         exitCode: ExitCode.environment,

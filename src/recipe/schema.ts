@@ -347,7 +347,6 @@ export type Edition = Recipe["edition"];
 export type DatasetSeparator = Recipe["dataset_separators"][number];
 export type MaskSettings = Resolved<typeof maskFields>;
 export type AlphaScheduleName = MaskSettings["schedule"];
-export type HardwareSettings = Resolved<typeof hardwareFields>;
 export type PretrainSettings = Resolved<typeof pretrainFields>;
 export type SftSettings = Resolved<typeof sftFields>;
 /** How a model is trained: the part that `pretrain` and `sft` have in common. */

@@ -23,12 +23,6 @@ export function sampleTrim(tokenizer: AnswerTokenizer, sequence: Ids, prompt: Id
   return answerText(tokenizer, [...withoutLeadingPads(tokenizer, sequence)].slice(prompt.length));
 }
 
-/** Returns the ids that `sampleTrim` decodes: after the prompt, before the first eos id. */
-export function answerIds(tokenizer: AnswerTokenizer, sequence: Ids, prompt: Ids): number[] {
-  const answer = [...withoutLeadingPads(tokenizer, sequence)].slice(prompt.length);
-  return untilFirst(answer, tokenizer.eosId);
-}
-
 /** Returns, as text, what was filled in at the mask tokens of `input`. */
 export function infillTrim(
   tokenizer: AnswerTokenizer,

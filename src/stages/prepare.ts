@@ -144,13 +144,18 @@ async function trainTokenizer(
   context.log(`trained ${trained.merges.length} merges on ${texts.length} rows`);
 }
 
-async function prepareText(context: StageContext, params: PrepareTextParams): Promise<JsonObject> {
+/** What both kinds of data begin with: the tokenizer, the rows by split, and their progress. */
+async function openSplits(
+  context: StageContext,
+  { sources, test_fraction: testFraction, seed }: PrepareTextParams | PrepareChatParams,
+) {
   const tokenizer = await loadTokenizer(context.input("tokenizer"));
-  const splits = await readSources(context, params.sources, {
-    testFraction: params.test_fraction,
-    seed: params.seed,
-  });
-  const progress = countRows(context, splits);
+  const splits = await readSources(context, sources, { testFraction, seed });
+  return { tokenizer, splits, progress: countRows(context, splits) };
+}
+
+async function prepareText(context: StageContext, params: PrepareTextParams): Promise<JsonObject> {
+  const { tokenizer, splits, progress } = await openSplits(context, params);
   const infos: Record<string, SplitInfo> = {};
   for (const [split, sourceRows] of Object.entries(splits)) {
     const texts = sourceRows.map((row) => textOf(row, params.text_field));
@@ -174,12 +179,7 @@ async function prepareText(context: StageContext, params: PrepareTextParams): Pr
 }
 
 async function prepareChat(context: StageContext, params: PrepareChatParams): Promise<JsonObject> {
-  const tokenizer = await loadTokenizer(context.input("tokenizer"));
-  const splits = await readSources(context, params.sources, {
-    testFraction: params.test_fraction,
-    seed: params.seed,
-  });
-  const progress = countRows(context, splits);
+  const { tokenizer, splits, progress } = await openSplits(context, params);
   const infos: Record<string, SplitInfo> = {};
   for (const [split, sourceRows] of Object.entries(splits)) {
     const rows: ChatRow[] = [];

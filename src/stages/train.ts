@@ -22,10 +22,10 @@ export const run: StageImplementation = async (context) => {
   const params = job.params as unknown as TrainParams;
   const tokenizer = await loadTokenizer(context.input("tokenizer"));
   const { architecture, parameters } = await startingPoint(context, params, tokenizer);
-  checkFits(job.id, architecture, tokenizer, await readDatasetInfo(context.input("data")));
+  const dataset = await readDatasetInfo(context.input("data"));
+  checkFits(job.id, architecture, tokenizer, dataset);
 
   const layout = layOut(architecture.family.parameters(architecture.config));
-  const { splits } = await readDatasetInfo(context.input("data"));
   const train = await openTokenDataset(context.input("data"), "train");
   if (train.rows === 0) {
     throw new DllmError(`stage ${job.id}: the training split has no row`, {
@@ -33,7 +33,7 @@ export const run: StageImplementation = async (context) => {
       details: ["see the prepare stage's statistics: rows may all be too long, or the text empty"],
     });
   }
-  const test = (splits["test"]?.rows ?? 0) > 0;
+  const test = (dataset.splits["test"]?.rows ?? 0) > 0;
 
   const latest = await context.checkpoints.latest();
   const state: TrainingState = latest
