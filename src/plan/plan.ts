@@ -11,6 +11,7 @@ import { fingerprint } from "./fingerprint.js";
 import type { Locations, Pins } from "./pins.js";
 import type { PlannedStage, StageAction, StageKind, StageSpec } from "./stage.js";
 import { stagesOfRecipe, type RecipeStage } from "./stages-of-recipe.js";
+import type { SweepPlan } from "./trials.js";
 
 /** `plan.json`. */
 export interface Plan {
@@ -22,6 +23,8 @@ export interface Plan {
   codeVersions: Readonly<Record<StageKind, number>>;
   /** In an order in which they can run. */
   stages: readonly PlannedStage[];
+  /** Only of a recipe with a sweep; its stages are all in `stages`. */
+  sweep?: SweepPlan;
 }
 
 /** What the store holds under a fingerprint: a verified artifact, a checkpoint, or a ruin. */
