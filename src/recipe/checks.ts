@@ -221,7 +221,7 @@ function checkEval({ recipe, isWritten, report }: CheckInputs): void {
   if (settings === undefined) return;
   const present = trainingStages.filter(isWritten);
   for (const [index, stage] of (settings.from ?? []).entries()) {
-    if (present.length > 0 && !present.includes(stage)) {
+    if (present.length > 0 && !(present as readonly string[]).includes(stage)) {
       report(
         `eval.from.${index}`,
         `eval.from names ${JSON.stringify(stage)}, a stage that this recipe does not have`,

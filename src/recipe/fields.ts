@@ -3,6 +3,8 @@
  * doc and a presence. TypeScript types, the JSON Schema, defaults and diagnostics follow from it.
  */
 
+import type { Json, JsonObject } from "../base/json.js";
+
 /** `required` must be written, `defaulted` is filled in, `optional` may stay absent. */
 export type Presence = "required" | "defaulted" | "optional";
 
@@ -18,8 +20,28 @@ export type Shape =
   | ({ readonly type: "number" | "integer" } & Readonly<NumberBounds>)
   | { readonly type: "boolean" }
   | { readonly type: "choice"; readonly values: readonly string[] }
+  /** Any single value. */
+  | { readonly type: "scalar" }
+  /** Anything at all: what it means is known only elsewhere. */
+  | { readonly type: "any" }
   | { readonly type: "list"; readonly item: Shape }
-  | { readonly type: "map"; readonly fields: Fields };
+  | { readonly type: "map"; readonly fields: Fields }
+  /** Keys of the writer's choice, all with values of one shape. */
+  | { readonly type: "record"; readonly value: Shape; readonly key: KeyRule }
+  /** A map whose keys depend on the word at `tag`. */
+  | { readonly type: "variants"; readonly tag: string; readonly variants: Variants }
+  /** A part of the whole recipe: nothing is required, and null removes what it is laid over. */
+  | { readonly type: "partial" }
+  /** A single value, or a list. */
+  | { readonly type: "either"; readonly single: Shape; readonly list: Shape };
+
+/** What keys of a record look like: as a pattern, and in words. */
+export interface KeyRule {
+  readonly pattern: string;
+  readonly patternHint: string;
+}
+
+export type Variants = Readonly<Record<string, Fields>>;
 
 export interface Field<Value = unknown, P extends Presence = Presence> {
   readonly shape: Shape;
@@ -84,6 +106,56 @@ export function list<Item>(doc: string, item: Required<Item>): Required<readonly
 
 export function map<const F extends Fields>(doc: string, fields: F): Required<Resolved<F>> {
   return { shape: { type: "map", fields }, doc, presence: "required" };
+}
+
+/** A map with keys of the writer's choice, at least one. */
+export function record<Value>(
+  doc: string,
+  key: KeyRule,
+  value: Required<Value>,
+): Required<Readonly<Record<string, Value>>> {
+  return { shape: { type: "record", key, value: value.shape }, doc, presence: "required" };
+}
+
+/** A map whose other keys depend on which of the variants its `tag` names. */
+export function variants<const Tag extends string, const V extends Variants>(
+  doc: string,
+  tag: Tag,
+  kinds: V,
+): Required<VariantOf<Tag, V>> {
+  return { shape: { type: "variants", tag, variants: kinds }, doc, presence: "required" };
+}
+
+type VariantOf<Tag extends string, V extends Variants> = {
+  [Kind in keyof V]: Readonly<Record<Tag, Kind>> & Resolved<V[Kind]>;
+}[keyof V];
+
+/** A single value, or a list of at least one. */
+export function either<Single, Item>(
+  doc: string,
+  single: Required<Single>,
+  items: Required<readonly Item[]>,
+): Required<Single | readonly Item[]> {
+  return {
+    shape: { type: "either", single: single.shape, list: items.shape },
+    doc,
+    presence: "required",
+  };
+}
+
+/** Any text, number, or true/false. */
+export function scalar(doc: string): Required<string | number | boolean> {
+  return { shape: { type: "scalar" }, doc, presence: "required" };
+}
+
+/** A part of a recipe, of the same keys. */
+export function partial(doc: string): Required<JsonObject> {
+  return { shape: { type: "partial" }, doc, presence: "required" };
+}
+
+/** Any value. */
+export function anything(doc: string): Required<Json> {
+  return { shape: { type: "any" }, doc, presence: "required" };
 }
 
 export function optional<Value>(field: Required<Value>): Field<Value, "optional"> {

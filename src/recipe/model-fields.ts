@@ -209,8 +209,12 @@ const anyConfigFields = Object.fromEntries(
 
 export const modelFields = {
   name_or_path: optional(
-    text("Start from this model: a directory in Hugging Face layout, relative to the recipe."),
+    text(
+      "Start from this model: a directory in Hugging Face layout, relative to the recipe, or a " +
+        "model of the hub.",
+    ),
   ),
+  revision: optional(text("Branch, tag or commit of a Hugging Face model; by default `main`.")),
   preset: optional(
     choice(
       "Start from scratch with a published architecture; config may change parts of it.",

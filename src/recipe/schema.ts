@@ -5,28 +5,65 @@
  * dllm/core/samplers/mdlm.py, examples/bert) unless a line says DIFFERS.
  */
 import {
+  anything,
   choice,
+  either,
   flag,
   integer,
   list,
   map,
   number,
   optional,
+  partial,
+  record,
   section,
   text,
+  variants,
   withDefault,
   type Resolved,
 } from "./fields.js";
+import { benchmarksFields } from "./benchmark-fields.js";
+import { hardwareFields } from "./hardware-fields.js";
 import { modelFields } from "./model-fields.js";
+import { sweepFields } from "./sweep-fields.js";
 
 /** Letters, digits, dot, underscore, hyphen; the name becomes a directory under runs/. */
 const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+const NAME_HINT = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
+
+/** One dataset of the list form of `dataset_args`; each key is also a `[key:value]` of the text. */
+const datasetFields = {
+  name: text("A file or directory relative to the recipe, `npm:<package>/<path>`, or hub id."),
+  config: optional(text("Configuration of a hub dataset.")),
+  split: optional(text("Split that the training rows come from.")),
+  revision: optional(text("Branch, tag or commit of a hub dataset; by default `main`.")),
+  weight: optional(
+    number("Sampling weight in an interleaved mix; all datasets have one or none has.", {
+      exclusiveMinimum: 0,
+    }),
+  ),
+  max_samples: optional(integer("Most rows to take, over all splits.", { minimum: 1 })),
+  train: optional(integer("Rows of the training split, the first ones.", { minimum: 1 })),
+  test: optional(integer("Rows of the test split, the first ones.", { minimum: 1 })),
+  lang: optional(text("Keep rows of this language (OpenCoder datasets).")),
+};
 
 const datasetArgs = (what: string) =>
-  text(
-    `${what}: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`; a name is a file or ` +
-      "directory relative to the recipe, or `npm:<package>/<path>`.",
+  either(
+    `${what}: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`, or a list of ` +
+      "datasets; a name is a file or directory relative to the recipe, `npm:<package>/<path>`, " +
+      "or a Hugging Face dataset.",
+    text("Datasets as a text."),
+    list("Datasets as a list.", map("A dataset.", datasetFields)),
   );
+
+const stoppingStrategy = withDefault(
+  "first_exhausted",
+  choice("Where datasets have weights, the mix ends with the first, or when all have been seen.", [
+    "first_exhausted",
+    "all_exhausted",
+  ]),
+);
 
 const tokenizerFields = {
   name_or_path: optional(
@@ -85,28 +122,6 @@ const maskFields = {
   ),
 };
 
-const hardwareFields = {
-  device: withDefault("cpu", choice("Where tensors are computed.", ["cpu"])),
-  threads: withDefault(
-    0,
-    integer("CPU threads of a stage; 0 takes all cores.", { minimum: 0, maximum: 1024 }),
-  ),
-  strategy: withDefault(
-    "single",
-    choice("How a training is spread over devices; it never changes what is computed.", [
-      "single",
-      "ddp",
-      "zero1",
-      "zero2",
-      "zero3",
-      "fsdp",
-    ]),
-  ),
-  // DIFFERS: the reference loads weights in bfloat16; the CPU engine computes in float32
-  // (test/recipe/load.test.ts).
-  precision: withDefault("float32", choice("Number format of weights and tensors.", ["float32"])),
-};
-
 const stepsOrFraction = (what: string) =>
   number(`${what} every so many steps; below 1, a fraction of all steps.`, { exclusiveMinimum: 0 });
 
@@ -146,6 +161,13 @@ const trainFields = {
     1,
     integer("Micro-batches per optimizer step.", { minimum: 1 }),
   ),
+  global_batch_size: optional(
+    integer(
+      "Rows of an optimizer step over all devices; by default per_device_train_batch_size × " +
+        "devices × gradient_accumulation_steps. Written, it is kept exactly on any devices.",
+      { minimum: 1 },
+    ),
+  ),
   weight_decay: withDefault(
     0,
     number("AdamW's weight decay (not on biases and norms).", { minimum: 0 }),
@@ -170,6 +192,12 @@ const trainFields = {
   ),
   eval_steps: withDefault(0.1, stepsOrFraction("Evaluate")),
   save_steps: withDefault(0.1, stepsOrFraction("Write a checkpoint to resume from")),
+  keep_steps: optional(
+    list(
+      "Steps whose models are kept beside the final one, for stages that start `from: stage@step`.",
+      integer("A step.", { minimum: 1 }),
+    ),
+  ),
   // DIFFERS: the reference keeps all; a finished model is an artifact, older checkpoints are not
   // (test/recipe/load.test.ts).
   save_total_limit: withDefault(
@@ -194,6 +222,11 @@ const pretrainFields = {
   dataset_args: datasetArgs("Text to pretrain on"),
   // DIFFERS: the reference's default is "Text", after its default dataset
   // (test/recipe/load.test.ts).
+  stopping_strategy: stoppingStrategy,
+  streaming: withDefault(
+    false,
+    flag("Read the rows while training instead of preparing them all; needs max_steps."),
+  ),
   text_field: withDefault("text", text("Key of the text in JSONL rows.")),
   insert_eos: withDefault(true, flag("End each text with the end-of-sequence token.")),
   drop_tail: withDefault(true, flag("Drop the tokens after the last full chunk.")),
@@ -205,6 +238,7 @@ const pretrainFields = {
 
 const sftFields = {
   dataset_args: datasetArgs("Conversations (rows with `messages`) to fine-tune on"),
+  stopping_strategy: stoppingStrategy,
   max_length: withDefault(512, integer("Longest row, in tokens.", { minimum: 1 })),
   truncation: withDefault(
     "right",
@@ -283,17 +317,32 @@ const evalTaskFields = {
   ),
 };
 
-const trainingStage = choice("A training stage.", ["pretrain", "sft"]);
+/** `sft`, `sft@2000` (the model it kept at that step), or `model`. */
+const modelSource = (doc: string) =>
+  text(doc, {
+    pattern: "^[a-z0-9][a-z0-9_-]{0,63}(@[1-9]\\d*)?$",
+    patternHint: "a stage such as sft, one of its kept steps such as sft@2000, or model",
+  });
 
-const evalFields = {
-  from: optional(
-    list("Training stages whose models are evaluated; by default the last one.", trainingStage),
-  ),
+const evalBody = {
   ...evalTaskFields,
+  benchmarks: optional(
+    map("Benchmarks of lm-evaluation-harness, each a stage of its own.", benchmarksFields),
+  ),
   sampler: section("How answers are generated.", samplerFields),
 };
 
-const exportFields = {
+const evalFields = {
+  from: optional(
+    list(
+      "Stages whose models are evaluated; by default the last training stage.",
+      modelSource("A stage, or model."),
+    ),
+  ),
+  ...evalBody,
+};
+
+const exportBody = {
   formats: withDefault(
     ["safetensors", "onnx"] as readonly ("safetensors" | "onnx")[],
     list("Files to write beside the tokenizer and the model card.", {
@@ -302,13 +351,97 @@ const exportFields = {
   ),
 };
 
+const exportFields = {
+  from: optional(
+    modelSource("The stage whose model is exported; by default the last training stage."),
+  ),
+  ...exportBody,
+};
+
+const startsFrom = withDefault(
+  "model",
+  modelSource("Start from the model of this stage, or from the recipe's own (`model`)."),
+);
+
+/** The keys of a stage under `stages`, by its kind. */
+const stageVariants = {
+  pretrain: { from: startsFrom, ...pretrainFields },
+  sft: { from: startsFrom, ...sftFields },
+  eval: {
+    from: list("Stages whose models are evaluated.", modelSource("A stage, or model.")),
+    data: optional(
+      text("The training stage on whose test split to evaluate; by default the model's own."),
+    ),
+    ...evalBody,
+  },
+  export: { from: modelSource("The stage whose model is exported."), ...exportBody },
+};
+
+const stageIdRule = {
+  pattern: "^(?!prepare)[a-z0-9][a-z0-9_-]{0,63}$",
+  patternHint:
+    "a stage id of lower-case letters, digits, `_` and `-`, not beginning with `prepare`",
+};
+
+const variableRule = {
+  pattern: "^[A-Za-z_][A-Za-z0-9_]{0,63}$",
+  patternHint: "a variable name of letters, digits and `_`",
+};
+
+const nameRule = { pattern: NAME_PATTERN, patternHint: NAME_HINT };
+
+const reproducesFields = {
+  report: text("What is reproduced: a report, paper or README, as a title or link."),
+  edition: optional(text("Which of its versions: date, tag or name.")),
+  experiment: optional(text("Which of its experiments.")),
+  dllm_commit: optional(
+    text("Commit of ZHZisZZ/dllm that was run.", {
+      pattern: "^[0-9a-f]{7,40}$",
+      patternHint: "a commit hash of 7 to 40 hexadecimal digits",
+    }),
+  ),
+  note: optional(text("What is known to be unclear or different.")),
+};
+
+const expectFields = {
+  stage: text("Stage whose figure this is."),
+  task: text("Task, such as exact_match or gsm8k_bert."),
+  metric: optional(text("Metric of the task; by default its first.")),
+  value: number("The published figure, on the scale of `dllm results` (accuracies from 0 to 1)."),
+  tolerance: optional(number("How far off still counts as equal.", { minimum: 0 })),
+  source: optional(text("Where it was published.")),
+};
+
 /** All keys of a recipe. */
 export const recipeFields = {
-  name: text("Name of the run: its files go to runs/<name>/.", {
-    pattern: NAME_PATTERN,
-    patternHint: "letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
-  }),
+  name: text("Name of the run: its files go to runs/<name>/.", nameRule),
   description: optional(text("What this recipe is for, in a line.")),
+  extends: optional(
+    either(
+      "Recipes that this one builds on, relative to it: maps are merged, everything else is " +
+        "replaced, `key: null` removes; later ones win.",
+      text("A recipe file."),
+      list("Recipe files.", text("A recipe file.")),
+    ),
+  ),
+  vars: optional(
+    record(
+      "Variables: `${name}` stands for the value, `${env:NAME}` for an environment variable.",
+      variableRule,
+      anything("A value."),
+    ),
+  ),
+  profiles: optional(
+    record(
+      "Variants of this recipe by name, each a part of a recipe laid over it by `--profile NAME`.",
+      nameRule,
+      partial("A part of a recipe."),
+    ),
+  ),
+  reproduces: optional(map("The published experiment that this recipe repeats.", reproducesFields)),
+  expects: optional(
+    list("Published figures to compare results with.", map("A figure.", expectFields)),
+  ),
   seed: withDefault(
     42,
     integer("Seed of everything random.", { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
@@ -339,6 +472,15 @@ export const recipeFields = {
   sft: optional(map("Fine-tune on conversations.", sftFields)),
   eval: optional(map("Evaluate trained models on the test split.", evalFields)),
   export: optional(map("Write the final model in Hugging Face layout and as ONNX.", exportFields)),
+  stages: optional(
+    record(
+      "Further stages by id, several of a kind where wanted: each says its kind and where it " +
+        "starts from.",
+      stageIdRule,
+      variants("A stage.", "kind", stageVariants),
+    ),
+  ),
+  sweep: optional(map("Run this recipe with many values, as a W&B sweep.", sweepFields)),
 };
 
 export type Recipe = Resolved<typeof recipeFields>;
@@ -355,6 +497,16 @@ export type SamplerSettings = Resolved<typeof samplerFields>;
 /** `limit`: -1 for all rows. */
 export type EvalSettings = Resolved<typeof evalTaskFields>;
 export type ExportSettings = Resolved<typeof exportFields>;
+export type HardwareSettings = Resolved<typeof hardwareFields>;
+/** The datasets of a stage, as written. */
+export type DatasetArgs = PretrainSettings["dataset_args"];
+export type DatasetItem = Resolved<typeof datasetFields>;
+/** A stage under `stages`. */
+export type StageSection = NonNullable<Recipe["stages"]>[string];
+export type Benchmarks = NonNullable<NonNullable<Recipe["eval"]>["benchmarks"]>;
+export type Reproduces = NonNullable<Recipe["reproduces"]>;
+export type Expectation = NonNullable<Recipe["expects"]>[number];
+export type SweepSettings = Resolved<typeof sweepFields>;
 export type TrainingStageName = "pretrain" | "sft";
 
 const keysOf = <F extends object>(fields: F) => Object.keys(fields) as (keyof F)[];

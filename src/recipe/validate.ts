@@ -6,10 +6,11 @@ import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
 import { modelFromScratch } from "./dependent-defaults.js";
 import type { Field, Fields, Shape } from "./fields.js";
-import { alternatives, nearest, type Issue } from "./issues.js";
+import { nearest, type Issue } from "./issues.js";
 import { recipeJsonSchema } from "./json-schema.js";
 import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
+import { describeShape, fieldsOf, hasRequiredKey, shapeAt } from "./shapes.js";
 import { findNode, plainValue, type KeyPath, type SourceNode } from "./source-tree.js";
 
 export interface SchemaProblems {
@@ -67,9 +68,19 @@ function unknownKey(
   section: KeyPath,
   key: string,
 ): { issue: Issue; suggestion: string | undefined } {
+  const parent = shapeAt(root, section)?.shape;
+  if (parent?.type === "record") {
+    const { keyAt, node } = findNode(root, [...section, key]);
+    const message = `key ${JSON.stringify(key)} in ${section.join(".")}`;
+    const details = [`expected ${parent.key.patternHint}`];
+    return {
+      issue: { at: keyAt ?? node.at, message: `${message} is no name`, details },
+      suggestion: undefined,
+    };
+  }
   const family = isModelConfig(section) ? modelFromScratch(root)?.family : undefined;
   const expected = Object.keys(
-    family === undefined ? fieldsAt(section) : modelConfigFields[family],
+    family === undefined ? fieldsAt(root, section) : modelConfigFields[family],
   ).sort();
   const suggestion = nearest(key, expected);
   const owners = family === undefined ? [] : familiesWith(key);
@@ -90,7 +101,7 @@ function unknownKey(
 function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
   const { keyAt, node } = findNode(root, section);
   const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
-  const field = fieldsAt(section)[key]!;
+  const field = fieldsAt(root, section)[key]!;
   return {
     // A whole recipe has no key: its first character.
     at: keyAt ?? { ...node.at, length: 1 },
@@ -101,7 +112,9 @@ function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
 
 function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
   const { keyAt, node } = findNode(root, path);
-  const shape = shapeAt(path);
+  const found = shapeAt(root, path);
+  if (found === undefined) throw new TypeError(`badValue: there is no ${path.join(".")}`);
+  const { shape } = found;
   const label = labelOf(path);
   const isEmpty = node.type === "scalar" && node.value === null;
   const at = (isEmpty ? keyAt : undefined) ?? node.at;
@@ -133,44 +146,14 @@ function describeValue(node: SourceNode): string {
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }
 
-/** Returns what a value of this shape looks like, in words. */
-export function describeShape(shape: Shape): string {
-  switch (shape.type) {
-    case "string":
-      return shape.patternHint ?? "a text";
-    case "number":
-    case "integer":
-      return describeNumber(shape);
-    case "boolean":
-      return "true or false";
-    case "choice":
-      return alternatives(shape.values);
-    case "list":
-      return `a list of at least one of ${describeShape(shape.item)}`;
-    case "map":
-      return "a map";
-  }
-}
-
-function describeNumber(shape: Shape & { type: "number" | "integer" }): string {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = shape;
-  const bounds: string[] = [];
-  if (minimum !== undefined) bounds.push(`at least ${minimum}`);
-  if (exclusiveMinimum !== undefined) bounds.push(`above ${exclusiveMinimum}`);
-  if (maximum !== undefined) bounds.push(`at most ${maximum}`);
-  if (exclusiveMaximum !== undefined) bounds.push(`below ${exclusiveMaximum}`);
-  return [shape.type === "integer" ? "an integer" : "a number", bounds.join(" and ")]
-    .filter((part) => part !== "")
-    .join(" ");
-}
-
 function hints(node: SourceNode, shape: Shape, label: string): string[] {
   const value = node.type === "scalar" ? node.value : undefined;
-  if (shape.type === "map") {
-    const keys = Object.keys(shape.fields).sort().join(", ");
-    const hasRequired = Object.values(shape.fields).some(({ presence }) => presence === "required");
-    if (value === null && !hasRequired) return [`for its defaults write "${label}: {}"`];
-    return [`with keys: ${keys}`];
+  if (shape.type === "map" || shape.type === "partial" || shape.type === "variants") {
+    if (value === null && !hasRequiredKey(shape)) return [`for its defaults write "${label}: {}"`];
+    return [`with keys: ${Object.keys(fieldsOf(shape, node)).sort().join(", ")}`];
+  }
+  if (shape.type === "either") {
+    return hints(node, node.type === "list" ? shape.list : shape.single, label);
   }
   if (shape.type === "choice" && typeof value === "string") {
     const suggestion = nearest(value, shape.values);
@@ -194,25 +177,10 @@ function hints(node: SourceNode, shape: Shape, label: string): string[] {
   return [];
 }
 
-function shapeAt(path: KeyPath): Shape {
-  let shape: Shape = { type: "map", fields: recipeFields };
-  for (const key of path) {
-    const next: Shape | undefined =
-      shape.type === "map"
-        ? shape.fields[key]?.shape
-        : shape.type === "list"
-          ? shape.item
-          : undefined;
-    if (next === undefined) throw new TypeError(`shapeAt: there is no ${path.join(".")}`);
-    shape = next;
-  }
-  return shape;
-}
-
-function fieldsAt(path: KeyPath): Fields {
-  const shape = shapeAt(path);
-  if (shape.type !== "map") throw new TypeError(`fieldsAt: ${path.join(".")} is no map`);
-  return shape.fields;
+function fieldsAt(root: SourceNode, path: KeyPath): Fields {
+  const found = shapeAt(root, path);
+  if (found === undefined) throw new TypeError(`fieldsAt: there is no ${path.join(".")}`);
+  return fieldsOf(found.shape, findNode(root, path).node);
 }
 
 function isModelConfig(section: KeyPath): boolean {

@@ -63,7 +63,7 @@ export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
   };
   const found: RecipeDatasets[] = [];
   for (const [keyPath, text] of Object.entries(texts)) {
-    if (text === undefined) continue;
+    if (text === undefined || typeof text !== "string") continue;
     try {
       found.push({ keyPath, parts: parseDatasetArgs(text, separators) });
     } catch (error) {
