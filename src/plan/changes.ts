@@ -29,6 +29,7 @@ export function describeChanges(
 const asDefault: Readonly<Record<ValueOrigin, string>> = {
   file: "",
   override: "",
+  environment: ", from the environment",
   edition: ", the edition's default",
   preset: ", of the preset",
   default: ", now the default",

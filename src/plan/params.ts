@@ -8,9 +8,10 @@ import type {
   ExportSettings,
   MaskSettings,
   SamplerSettings,
-  TrainSettings,
+  TrainingSettings,
 } from "../recipe/schema.js";
 import type { JsonObject } from "../base/json.js";
+import type { BenchmarkName } from "../recipe/benchmark-fields.js";
 import type { ModelFamily } from "../base/model-config.js";
 
 /** One file of a pinned source: its identity is its content. */
@@ -85,24 +86,40 @@ export type PrepareParams =
 export interface TrainParams {
   /**
    * `scratch` initialises from `seed`, its config complete up to what the tokenizer decides;
-   * `input` continues the weights of the input `model`.
+   * `input` continues the weights of the input `model`, or those that it kept at a step.
    */
-  model: { source: "scratch"; family: ModelFamily; config: JsonObject } | { source: "input" };
+  model:
+    | { source: "scratch"; family: ModelFamily; config: JsonObject }
+    | { source: "input"; step?: number };
   mask: MaskSettings;
-  train: TrainSettings;
+  train: TrainingSettings;
   seed: number;
 }
 
 /** `eval` (inputs `model`, `data`). */
 export interface EvalParams {
+  /** Evaluate what the model's training kept at this step. */
+  step?: number;
   eval: EvalSettings;
   sampler: SamplerSettings;
   mask: MaskSettings;
   seed: number;
 }
 
+/** `eval` of a benchmark (input `model`). */
+export interface BenchmarkParams {
+  benchmark: BenchmarkName;
+  step?: number;
+  settings: Readonly<Record<string, number | boolean>>;
+  sampler: SamplerSettings;
+  prompt_special_tokens: boolean;
+  seed: number;
+}
+
 /** `export` (inputs `model`, and one `eval…` input per evaluation to quote in the model card). */
 export interface ExportParams {
+  /** Export what the model's training kept at this step. */
+  step?: number;
   export: ExportSettings;
   /** The resolved recipe, for the model card. */
   recipe: JsonObject;

@@ -11,6 +11,16 @@ export type StageKind = (typeof stageKinds)[number];
 /** What the planner will have done with a stage. */
 export type StageAction = "reuse" | "resume" | "run";
 
+/** How a stage is run. */
+export interface StageHardware {
+  engine: "onnx" | "accelerate";
+  launcher: "local" | "slurm";
+  device: string;
+  threads: number;
+  /** Of a training: rows per forward pass. */
+  microBatchRows?: number;
+}
+
 /** A stage before it is compared with the store: a pure description. */
 export interface StageSpec {
   /** Unique in the plan: `prepare-tokenizer`, `pretrain`, `sft`, `eval`, … */
@@ -21,7 +31,7 @@ export interface StageSpec {
   /** Input name (`model`, `data`, `tokenizer`, …) to the id of the stage that makes it. */
   inputs: Readonly<Record<string, string>>;
   /** How to run; not part of the identity of the output. */
-  hardware: { engine: string; launcher: string; device: string; threads: number };
+  hardware: StageHardware;
   /** Source name to its absolute path on this machine; contents are pinned in `params`. */
   locations: Readonly<Record<string, string>>;
   /** Expected optimizer steps or rows, for the plan's display and the ETA; informative only. */
@@ -92,13 +102,16 @@ export const FEWEST_CHECKPOINTS = 2;
 export interface CheckpointStore {
   /**
    * Publishes what `write` puts in a fresh directory as the checkpoint of a step, then removes
-   * all but the newest `keep` that verify (at least FEWEST_CHECKPOINTS, the default).
+   * all but the newest `keep` that verify (at least FEWEST_CHECKPOINTS, the default) and those of
+   * pinned steps.
    */
   save(
     step: number,
     write: (directory: string) => Promise<void>,
-    options?: { keep?: number },
+    options?: { keep?: number; pinned?: readonly number[] },
   ): Promise<void>;
+  /** The checkpoint of a pinned step. @throws DllmError 65 when it does not verify, 70 without */
+  pinned(step: number): Promise<string>;
   /** The newest checkpoint that verifies, or undefined. Broken ones are set aside and logged. */
   latest(): Promise<{ step: number; directory: string } | undefined>;
 }

@@ -3,22 +3,12 @@
  * schema accepted, so that one mistake gives one message.
  */
 import { configDefaults, usablePositions } from "../base/model-config.js";
-import type { DeepPartial } from "./defaults.js";
+import { checkStages } from "./check-stages.js";
+import type { CheckInputs } from "./check-inputs.js";
 import { modelPresets, presetsOf } from "./model-fields.js";
-import type { Recipe, TrainingStageName } from "./schema.js";
-
-/** Reports a problem of the value at a key path (or of its closest written section). */
-export type Report = (keyPath: string, message: string, ...details: string[]) => void;
-
-export interface CheckInputs {
-  recipe: DeepPartial<Recipe>;
-  /** Whether a key was written, even with an invalid value. */
-  isWritten: (keyPath: string) => boolean;
-  report: Report;
-}
+import { settingsAt, writtenStages } from "./stage-sections.js";
 
 const WINDOWS_DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$/i;
-const trainingStages = ["pretrain", "sft"] as const satisfies readonly TrainingStageName[];
 
 /** Reports every broken rule of a recipe. */
 export function checkRecipe(inputs: CheckInputs): void {
@@ -26,10 +16,8 @@ export function checkRecipe(inputs: CheckInputs): void {
   checkModelSource(inputs);
   checkModelConfig(inputs);
   checkTokenizer(inputs);
-  for (const stage of trainingStages) checkTraining(inputs, stage);
-  checkLengths(inputs);
   checkStages(inputs);
-  checkEval(inputs);
+  checkLengths(inputs);
 }
 
 function checkName({ recipe: { name }, report }: CheckInputs): void {
@@ -124,47 +112,6 @@ function checkTokenizer({ recipe, isWritten, report }: CheckInputs): void {
   }
 }
 
-function checkTraining({ recipe, isWritten, report }: CheckInputs, stage: TrainingStageName): void {
-  const settings = recipe[stage];
-  if (settings === undefined) return;
-  const key = (name: string) => `${stage}.${name}`;
-  const { max_steps: maxSteps, warmup_steps: warmupSteps } = settings;
-  if (maxSteps === 0) {
-    report(key("max_steps"), "max_steps is 0, expected -1 or an integer at least 1");
-  }
-  if (maxSteps !== undefined && maxSteps > 0 && isWritten(key("num_train_epochs"))) {
-    report(
-      key("max_steps"),
-      `max_steps ${maxSteps} and num_train_epochs are both written, and each decides the length`,
-      "remove one of the two; max_steps: -1 leaves it to num_train_epochs",
-    );
-  }
-  if (warmupSteps !== undefined && warmupSteps > 0) {
-    if (isWritten(key("warmup_ratio"))) {
-      report(
-        key("warmup_steps"),
-        `warmup_steps ${warmupSteps} and warmup_ratio are both written, and each decides the warm-up`,
-        "remove one of the two",
-      );
-    }
-    if (maxSteps !== undefined && maxSteps > 0 && warmupSteps > maxSteps) {
-      report(
-        key("warmup_steps"),
-        `warmup_steps is ${warmupSteps}, expected at most max_steps (${maxSteps})`,
-      );
-    }
-  }
-  for (const name of ["logging_steps", "eval_steps", "save_steps"] as const) {
-    const steps = settings[name];
-    if (steps !== undefined && steps > 1 && !Number.isInteger(steps)) {
-      report(
-        key(name),
-        `${name} is ${steps}, expected an integer (steps) or a number below 1 (a fraction of all)`,
-      );
-    }
-  }
-}
-
 function checkLengths({ recipe, report, isWritten }: CheckInputs): void {
   const { family, config } = recipe.model ?? {};
   const rows = config?.max_position_embeddings;
@@ -186,68 +133,16 @@ function checkLengths({ recipe, report, isWritten }: CheckInputs): void {
       `lower ${name}, or raise model.config.max_position_embeddings`,
     );
   };
-  check("pretrain.max_length", recipe.pretrain?.max_length);
-  check("sft.max_length", recipe.sft?.max_length);
-  if (recipe.eval?.tasks?.includes("exact_match") === true) {
-    check("eval.sampler.max_new_tokens", recipe.eval.sampler?.max_new_tokens);
-  }
-}
-
-function checkStages({ isWritten, report }: CheckInputs): void {
-  const trains = trainingStages.some(isWritten);
-  if (isWritten("sft") && !isWritten("pretrain") && !isWritten("model.name_or_path")) {
-    report(
-      "sft",
-      "sft has no model to start from: there is neither pretrain nor model.name_or_path",
-      'add "pretrain:" before it, or name an existing model in "model: {name_or_path: …}"',
-    );
-  }
-  if (trains) return;
-  if (isWritten("eval")) {
-    report(
-      "eval",
-      "eval has no test split: there is neither pretrain nor sft, whose data it evaluates on",
-      'add "pretrain:" or "sft:"',
-    );
-  } else if (!isWritten("export")) {
-    report("", "the recipe has no stage", "add at least one of: pretrain, sft, export");
-  } else if (isWritten("model") && !isWritten("model.name_or_path")) {
-    report("export", "export has no trained model: there is neither pretrain nor sft");
-  }
-}
-
-function checkEval({ recipe, isWritten, report }: CheckInputs): void {
-  const settings = recipe.eval;
-  if (settings === undefined) return;
-  const present = trainingStages.filter(isWritten);
-  for (const [index, stage] of (settings.from ?? []).entries()) {
-    if (present.length > 0 && !(present as readonly string[]).includes(stage)) {
-      report(
-        `eval.from.${index}`,
-        `eval.from names ${JSON.stringify(stage)}, a stage that this recipe does not have`,
-        `expected one of: ${present.join(", ")}`,
-      );
-    }
-  }
-  if (settings.limit === 0)
-    report("eval.limit", "limit is 0, expected -1 or an integer at least 1");
-  const tasks = settings.tasks ?? [];
-  if (tasks.includes("exact_match") && present.length > 0 && !isWritten("sft")) {
-    report(
-      `eval.tasks.${tasks.indexOf("exact_match")}`,
-      "exact_match needs conversations with answers, and this recipe has no sft",
-      "remove it from eval.tasks",
-    );
-  }
-  const { max_new_tokens: tokens, block_size: block, steps } = settings.sampler ?? {};
-  if (tokens !== undefined && block !== undefined && steps !== undefined) {
-    const blocks = Math.ceil(tokens / block);
-    if (steps < blocks) {
-      report(
-        "eval.sampler.steps",
-        `steps is ${steps}, expected at least ${blocks}: ${tokens} new tokens in blocks of ` +
-          `${block} are ${blocks} blocks, and each takes at least one step`,
-      );
+  for (const { kind, keyPath } of writtenStages(recipe, isWritten)) {
+    const stage = settingsAt(recipe, keyPath);
+    if (kind === "pretrain" || kind === "sft") {
+      check(`${keyPath}.max_length`, stage?.["max_length"] as number | undefined);
+    } else if (
+      kind === "eval" &&
+      (stage?.["tasks"] as string[] | undefined)?.includes("exact_match")
+    ) {
+      const sampler = stage?.["sampler"] as { max_new_tokens?: number } | undefined;
+      check(`${keyPath}.sampler.max_new_tokens`, sampler?.max_new_tokens);
     }
   }
 }

@@ -1,28 +1,38 @@
-/** @file Recipe files to frozen recipes: read, parse, override, validate, fill, check. */
+/** @file Recipe files to frozen recipes: read, compose, validate, fill, check. */
 import { dirname, resolve } from "node:path";
 import type { ExitCode } from "../base/errors.js";
 import { checkRecipe } from "./checks.js";
+import { applyProfiles } from "./compose.js";
 import { deepFreeze, fillDefaults } from "./defaults.js";
-import { dependentDefaults } from "./dependent-defaults.js";
+import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
+import { parseRecipeFile, readLayers } from "./layers.js";
 import { applyOverrides } from "./overrides.js";
-import { parseYaml, readRecipeText } from "./parse.js";
+import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
-import { findNode, formatPosition, makeOrigin } from "./source-tree.js";
-import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
+import { findNode, formatPosition } from "./source-tree.js";
+import type { MapNode, Position, SourceNode } from "./source-tree.js";
 import { validateTree } from "./validate.js";
+import { replaceVariables, type Environment } from "./variables.js";
 
-/** `file` and `override` wrote the value; an edition or preset is named in one of the two. */
-export type ValueOrigin = "file" | "override" | "edition" | "preset" | "default";
+/**
+ * `file`, `override` and `environment` wrote the value; an edition or preset is named in one of
+ * them.
+ */
+export type ValueOrigin = "file" | "override" | "environment" | "edition" | "preset" | "default";
 
 export interface LoadedRecipe {
   /** Deep frozen, defaults filled in. */
   readonly recipe: Recipe;
   /** The file as it was given. */
   readonly file: string;
-  /** Absolute directory of the file: relative paths in the recipe start here. */
+  /** The files that it extends. */
+  readonly parents: readonly string[];
+  /** Absolute directory of the file. */
   readonly directory: string;
   readonly text: string;
+  /** What was laid over the file. */
+  readonly layers: { readonly profiles: readonly string[]; readonly set: readonly string[] };
   /**
    * Where a value was written: `file:line:column`, or the `--set` that wrote it; for the default
    * of an edition or a preset, where that is named; for any other, where the closest enclosing
@@ -31,10 +41,19 @@ export interface LoadedRecipe {
   position(keyPath: string): string;
   /** Who decided a value. */
   origin(keyPath: string): ValueOrigin;
-  /** Whether the recipe or a `--set` wrote this key itself. */
+  /** Absolute directory at which a relative path in this value starts: that of its file. */
+  directoryOf(keyPath: string): string;
+  /** Whether a file, a profile or a `--set` wrote this key itself. */
   isWritten(keyPath: string): boolean;
+  /** Who set a value, and what it was laid over. */
+  provenance(keyPath: string): Provenance;
   /** Returns the error that a value of this recipe is wrong, shown like all others. */
   errorAt(keyPath: string, problem: ValueProblem): RecipeError;
+  /**
+   * Returns this recipe with other values, as a sweep gives them.
+   * @throws RecipeError when one of them is not valid
+   */
+  withValues(values: Readonly<Record<string, unknown>>): LoadedRecipe;
 }
 
 export interface ValueProblem {
@@ -48,6 +67,10 @@ export interface ValueProblem {
 export interface LoadOptions {
   /** Overrides, `key.path=value`, in order. */
   set?: readonly string[];
+  /** Profiles, in order. */
+  profiles?: readonly string[];
+  /** For `${env:NAME}`; none by default. */
+  environment?: Environment;
 }
 
 /**
@@ -55,19 +78,47 @@ export interface LoadOptions {
  * @throws RecipeError with every problem of the recipe; DllmError when the file cannot be read
  */
 export async function loadRecipe(file: string, options: LoadOptions = {}): Promise<LoadedRecipe> {
-  return parseRecipe(await readRecipeText(file), { file, ...options });
+  const { root, issues, text, files } = await readLayers(file);
+  return compose({ root, issues, text, file, parents: files.slice(1) }, options);
 }
 
-/** Returns a recipe from its text; `file` says where it is. */
+/** Returns a recipe that extends no file from its text; `file` says where it is. */
 export function parseRecipe(
   text: string,
-  { file, set = [] }: LoadOptions & { file: string },
+  { file, ...options }: LoadOptions & { file: string },
 ): LoadedRecipe {
-  const parsed = parseYaml(text, { kind: "file", label: file, order: 0 });
-  const written = rootMap(parsed.root, file, text);
-  const { root, issues: overrideIssues } = applyOverrides(written, set);
-  const issues: Issue[] = [...parsed.issues, ...overrideIssues];
+  const { root, issues } = parseRecipeFile(text, file);
+  return compose({ root, issues, text, file, parents: [] }, options);
+}
 
+interface RecipeSource {
+  root: MapNode;
+  issues: readonly Issue[];
+  text: string;
+  file: string;
+  parents: readonly string[];
+}
+
+function compose(
+  source: RecipeSource,
+  { set = [], profiles = [], environment = {} }: LoadOptions,
+): LoadedRecipe {
+  const profiled = applyProfiles(source.root, profiles);
+  const overridden = applyOverrides(profiled.root, set);
+  const replaced = replaceVariables(overridden.root, environment);
+  const issues = [...source.issues, ...profiled.issues, ...overridden.issues, ...replaced.issues];
+  return resolveTree(replaced.root, issues, { ...source, layers: { profiles, set } });
+}
+
+type Described = Pick<LoadedRecipe, "file" | "parents" | "text" | "layers">;
+
+/** Returns the recipe of a composed tree. @throws RecipeError */
+function resolveTree(
+  root: MapNode,
+  earlier: readonly Issue[],
+  { file, parents, text, layers }: Described,
+): LoadedRecipe {
+  const issues = [...earlier];
   const problems = validateTree(root);
   // A value that is no usable YAML value has been reported once already.
   const reported = new Set(issues.map(({ at }) => positionKey(at)));
@@ -75,6 +126,46 @@ export function parseRecipe(
 
   const dependent = dependentDefaults(root);
   const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
+  const places = placesIn(root, dependent, dirname(resolve(file)));
+  const issueAt = (keyPath: string, message: string, details: readonly string[]): Issue => ({
+    at: places.positionOf(keyPath),
+    message,
+    details: [...details, ...places.variableOf(keyPath)],
+  });
+  checkRecipe({
+    recipe,
+    isWritten: places.isWritten,
+    report: (keyPath, message, ...details) => {
+      issues.push(issueAt(keyPath, message, details));
+    },
+  });
+  if (issues.length > 0) throw new RecipeError(file, issues);
+
+  // No issue means that nothing was left out. How it was put together is not part of it.
+  const { extends: _extends, vars: _vars, profiles: _profiles, ...whole } = recipe as Recipe;
+  return {
+    recipe: deepFreeze(whole),
+    file,
+    parents,
+    directory: dirname(resolve(file)),
+    text,
+    layers,
+    position: (keyPath) => formatPosition(places.positionOf(keyPath)),
+    origin: places.origin,
+    directoryOf: places.directoryOf,
+    isWritten: places.isWritten,
+    provenance: (keyPath) => provenanceOf(root, keyPath, { recipe: whole, dependent }),
+    errorAt: (keyPath, { message, details = [], ...options }) =>
+      new RecipeError(file, [issueAt(keyPath, message, details)], options),
+    withValues: (values) => {
+      const written = applyOverrides(root, [], values);
+      return resolveTree(written.root, written.issues, { file, parents, text, layers });
+    },
+  };
+}
+
+/** Where the values of a tree are, and who decided them. */
+function placesIn(root: MapNode, dependent: DependentDefaults, directory: string) {
   const isWritten = (keyPath: string) => findNode(root, splitPath(keyPath)).exact;
   /** The edition or preset that decides a value, if one does. */
   const namedDecider = (keyPath: string) => {
@@ -82,43 +173,27 @@ export function parseRecipe(
     return decider === "edition" || decider === "model.preset" ? decider : undefined;
   };
   const positionOf = (keyPath: string) => valuePosition(root, namedDecider(keyPath) ?? keyPath);
-  checkRecipe({
-    recipe,
-    isWritten,
-    report: (keyPath, message, ...details) => {
-      issues.push({ at: positionOf(keyPath), message, details });
-    },
-  });
-  if (issues.length > 0) throw new RecipeError(file, issues);
-
   return {
-    // No issue means that nothing was left out.
-    recipe: deepFreeze(recipe as Recipe),
-    file,
-    directory: dirname(resolve(file)),
-    text,
-    position: (keyPath) => formatPosition(positionOf(keyPath)),
-    origin: (keyPath) => {
-      if (isWritten(keyPath)) return valuePosition(root, keyPath).origin.kind;
+    isWritten,
+    positionOf,
+    /** Says where a variable stood for the value, in a line. */
+    variableOf: (keyPath: string): string[] => {
+      const { node, exact } = findNode(root, splitPath(keyPath));
+      if (!exact || node.via === undefined) return [];
+      return [`used as ${node.via.text} at ${formatPosition(node.via.usedAt)}`];
+    },
+    origin: (keyPath: string): ValueOrigin => {
+      const { node, exact } = findNode(root, splitPath(keyPath));
+      if (exact) return node.via?.kind === "environment" ? "environment" : node.at.origin.kind;
       const decider = namedDecider(keyPath);
       if (decider === undefined) return "default";
       return decider === "edition" ? "edition" : "preset";
     },
-    isWritten,
-    errorAt: (keyPath, { message, details = [], ...options }) =>
-      new RecipeError(file, [{ at: positionOf(keyPath), message, details }], options),
+    directoryOf: (keyPath: string): string => {
+      const { origin } = positionOf(keyPath);
+      return origin.kind === "file" ? dirname(resolve(origin.label)) : directory;
+    },
   };
-}
-
-function rootMap(root: SourceNode | undefined, file: string, text: string): MapNode {
-  if (root?.type === "map") return root;
-  const origin = makeOrigin("file", file, text, 0);
-  const at: Position = root?.at ?? { origin, line: 1, column: 1, length: 1 };
-  if (root === undefined || (root.type === "scalar" && root.value === null)) {
-    return { type: "map", entries: new Map<string, MapEntry>(), at };
-  }
-  const message = `the recipe is a ${root.type === "list" ? "list" : "single value"}, expected keys`;
-  throw new RecipeError(file, [{ at: { ...at, length: 1 }, message, details: [] }]);
 }
 
 function splitPath(keyPath: string): string[] {

@@ -3,19 +3,29 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import type { Issue } from "./issues.js";
 import { parseYaml } from "./parse.js";
 import { makeOrigin } from "./source-tree.js";
-import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
+import type { MapEntry, MapNode, Position, Scalar, SourceNode } from "./source-tree.js";
+
+/** After all files. */
+const FIRST_ORDER = 1000;
 
 /**
- * Returns the tree with the overrides applied in order; missing sections are added. What they
- * write carries the position `--set a.b.c=value`.
+ * Returns the tree with the overrides applied in order; missing sections are added, and null
+ * removes what is there. What they
+ * write carries the position `--set a.b.c=value`; what `values` (plain values by key path, as a
+ * sweep gives them) write, the position `sweep: a.b.c=value`.
  * @throws DllmError 2 for an override that is not of the form `key=value`
  */
 export function applyOverrides(
   root: MapNode,
   overrides: readonly string[],
+  values: Readonly<Record<string, unknown>> = {},
 ): { root: MapNode; issues: readonly Issue[] } {
   const issues: Issue[] = [];
   let result = root;
+  const writeAt = (path: readonly string[], value: SourceNode, at: Position) => {
+    const written = write(result, path, { value, at, issues });
+    if (written.type === "map") result = written;
+  };
   for (const [index, override] of overrides.entries()) {
     const equals = override.indexOf("=");
     const path = override.slice(0, Math.max(0, equals)).trim().split(".");
@@ -24,16 +34,42 @@ export function applyOverrides(
         exitCode: ExitCode.usage,
       });
     }
-    const source = { kind: "override", label: `--set ${override}`, order: index + 1 } as const;
+    const source = {
+      kind: "override",
+      label: `--set ${override}`,
+      order: FIRST_ORDER + index,
+    } as const;
     const origin = makeOrigin(source.kind, source.label, override, source.order);
     const at: Position = { origin, line: 1, column: 1, length: override.length };
     const parsed = parseYaml(override.slice(equals + 1), source);
-    const value = parsed.root ?? { type: "scalar", value: null, at };
     issues.push(...parsed.issues);
-    const written = write(result, path, { value, at, issues });
-    if (written.type === "map") result = written;
+    writeAt(path, parsed.root ?? { type: "scalar", value: null, at }, at);
+  }
+  for (const [keyPath, value] of Object.entries(values)) {
+    const label = `sweep: ${keyPath}=${JSON.stringify(value)}`;
+    const at: Position = {
+      origin: makeOrigin("override", label, label, FIRST_ORDER),
+      line: 1,
+      column: 1,
+      length: 1,
+    };
+    writeAt(keyPath.split("."), sourceNode(value, at), at);
   }
   return { root: result, issues };
+}
+
+/** The tree of a plain value, all of it at one position. */
+function sourceNode(value: unknown, at: Position): SourceNode {
+  if (Array.isArray(value)) {
+    return { type: "list", items: value.map((item) => sourceNode(item, at)), at };
+  }
+  if (typeof value === "object" && value !== null) {
+    const entries = Object.entries(value).map(
+      ([key, item]) => [key, { keyAt: at, value: sourceNode(item, at) }] as const,
+    );
+    return { type: "map", entries: new Map<string, MapEntry>(entries), at };
+  }
+  return { type: "scalar", value: value as Scalar, at };
 }
 
 function write(
@@ -61,12 +97,22 @@ function write(
     return node;
   }
   const entry = node.entries.get(key);
+  const isRemoved = rest.length === 0 && value.type === "scalar" && value.value === null;
+  if (isRemoved && entry !== undefined) {
+    const left = new Map(node.entries);
+    left.delete(key);
+    return { ...node, entries: left };
+  }
   const below = entry?.value ?? { type: "map", entries: new Map<string, MapEntry>(), at };
   const isEmptySection = below.type === "scalar" && below.value === null && rest.length > 0;
   const target: SourceNode = isEmptySection
     ? { type: "map", entries: new Map<string, MapEntry>(), at: below.at }
     : below;
   const entries = new Map(node.entries);
-  entries.set(key, { keyAt: entry?.keyAt ?? at, value: write(target, rest, context) });
+  entries.set(key, {
+    keyAt: entry?.keyAt ?? at,
+    value: write(target, rest, context),
+    ...(entry !== undefined && { previous: entry }),
+  });
   return { ...node, entries };
 }

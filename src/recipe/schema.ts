@@ -493,6 +493,19 @@ export type PretrainSettings = Resolved<typeof pretrainFields>;
 export type SftSettings = Resolved<typeof sftFields>;
 /** How a model is trained: the part that `pretrain` and `sft` have in common. */
 export type TrainSettings = Resolved<typeof trainFields> & { readonly group_by_length: boolean };
+/** How a model is trained whatever the devices: a step has `batch_size` rows. */
+export type TrainingSettings = Omit<
+  TrainSettings,
+  | "per_device_train_batch_size"
+  | "gradient_accumulation_steps"
+  | "global_batch_size"
+  | "keep_steps"
+> & {
+  readonly batch_size: number;
+  /** With group_by_length: multiples of so many rows are sorted by length. Otherwise 0. */
+  readonly group_rows: number;
+  readonly keep_steps: readonly number[];
+};
 export type SamplerSettings = Resolved<typeof samplerFields>;
 /** `limit`: -1 for all rows. */
 export type EvalSettings = Resolved<typeof evalTaskFields>;

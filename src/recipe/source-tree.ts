@@ -23,20 +23,35 @@ export interface Position {
 
 export type Scalar = string | number | boolean | null;
 
-export type SourceNode =
-  | { readonly type: "scalar"; readonly value: Scalar; readonly at: Position }
-  | { readonly type: "list"; readonly items: readonly SourceNode[]; readonly at: Position }
-  | MapNode;
+interface Placed {
+  readonly at: Position;
+  /** Where a variable stood for this value, the outermost one. */
+  readonly via?: Variable;
+}
 
-export interface MapNode {
+/** `${size}` or `${env:SIZE}`, where it was used. */
+export interface Variable {
+  readonly text: string;
+  readonly kind: "variable" | "environment";
+  readonly usedAt: Position;
+}
+
+export type ScalarNode = Placed & { readonly type: "scalar"; readonly value: Scalar };
+export type ListNode = Placed & { readonly type: "list"; readonly items: readonly SourceNode[] };
+export type SourceNode = ScalarNode | ListNode | MapNode;
+
+export interface MapNode extends Placed {
   readonly type: "map";
   readonly entries: Map<string, MapEntry>;
-  readonly at: Position;
 }
 
 export interface MapEntry {
   readonly keyAt: Position;
   readonly value: SourceNode;
+  /** What this entry was laid over: of a file it extends, or before a profile or `--set`. */
+  readonly previous?: MapEntry;
+  /** The profile that wrote it. */
+  readonly profile?: string;
 }
 
 /** A path of map keys and list indices; written `sft.learning_rate`, `eval.tasks.0`. */
@@ -74,6 +89,8 @@ export function plainValue(node: SourceNode): unknown {
 export interface Found {
   /** Where the key is, undefined for the root and for list items. */
   keyAt: Position | undefined;
+  /** Likewise. */
+  entry: MapEntry | undefined;
   node: SourceNode;
   /** Whether this is the node of the whole path, not of an ancestor. */
   exact: boolean;
@@ -81,17 +98,17 @@ export interface Found {
 
 /** Returns the node at a path, or its closest ancestor that was written. */
 export function findNode(root: SourceNode, path: KeyPath): Found {
-  let found: Found = { keyAt: undefined, node: root, exact: true };
+  let found: Found = { keyAt: undefined, entry: undefined, node: root, exact: true };
   for (const key of path) {
     const { node } = found;
     if (node.type === "map") {
       const entry = node.entries.get(key);
       if (entry === undefined) return { ...found, exact: false };
-      found = { keyAt: entry.keyAt, node: entry.value, exact: true };
+      found = { keyAt: entry.keyAt, entry, node: entry.value, exact: true };
     } else {
       const item = node.type === "list" ? node.items[Number(key)] : undefined;
       if (item === undefined) return { ...found, exact: false };
-      found = { keyAt: undefined, node: item, exact: true };
+      found = { keyAt: undefined, entry: undefined, node: item, exact: true };
     }
   }
   return found;

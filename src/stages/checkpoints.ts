@@ -5,7 +5,14 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { checkpointName, readCheckpoints, type Checkpoint } from "../base/checkpoint-directory.js";
-import { publishDirectory, removePath, renamePath, temporaryPath } from "../base/fs.js";
+import { DllmError, ExitCode } from "../base/errors.js";
+import {
+  publishDirectory,
+  removePath,
+  renamePath,
+  temporaryPath,
+  verifyDirectory,
+} from "../base/fs.js";
 import { setAside } from "../base/quarantine.js";
 import type { StageMessage } from "../plan/stage-files.js";
 import { FEWEST_CHECKPOINTS, type CheckpointStore } from "../plan/stage.js";
@@ -27,9 +34,10 @@ export function openCheckpoints(
   }
 
   /** Removes all but the newest: a victim loses its name first, so that none is seen half gone. */
-  async function prune(keep: number): Promise<void> {
+  async function prune(keep: number, pinned: readonly number[]): Promise<void> {
     const { valid } = readCheckpoints(directory, Infinity);
-    for (const { directory: path } of valid.slice(Math.max(keep, FEWEST_CHECKPOINTS))) {
+    for (const { directory: path, step } of valid.slice(Math.max(keep, FEWEST_CHECKPOINTS))) {
+      if (pinned.includes(step)) continue;
       const trash = join(dirname(path), temporaryPath(path).replace(/^.*\.tmp-/, ".trash-"));
       await renamePath(path, trash);
       await removePath(trash);
@@ -42,7 +50,18 @@ export function openCheckpoints(
       const checkpoint = await newest();
       return checkpoint && { step: checkpoint.step, directory: checkpoint.directory };
     },
-    async save(step, write, { keep = FEWEST_CHECKPOINTS } = {}) {
+    async pinned(step) {
+      const path = join(directory, checkpointName(step));
+      if (!existsSync(path)) {
+        throw new DllmError(`there is no checkpoint of step ${step}, which was to be kept`, {
+          exitCode: ExitCode.bug,
+          details: [`looked for ${path}`],
+        });
+      }
+      await verifyDirectory(path);
+      return path;
+    },
+    async save(step, write, { keep = FEWEST_CHECKPOINTS, pinned = [] } = {}) {
       const target = join(directory, checkpointName(step));
       // A resumed stage starts after its newest checkpoint; equal steps hold equal states.
       if (existsSync(target)) return;
@@ -50,7 +69,7 @@ export function openCheckpoints(
       const extra = { step, elapsed_seconds: elapsedSeconds() };
       await publishDirectory({ target, extra }, write);
       report({ type: "checkpoint-published", step });
-      await prune(keep);
+      await prune(keep, pinned);
     },
   };
 }

@@ -3,7 +3,9 @@
  * scratch). Output: a model directory in Hugging Face layout. They differ in their data only:
  * a chat dataset has prompts that are not masked and padding that is.
  */
+import { join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
+import { makeDirectory } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
 import { openTokenDataset, readDatasetInfo } from "../data/token-dataset.js";
 import { loadTokenizer, tokenizerFiles, type Tokenizer } from "../data/tokenizer.js";
@@ -14,6 +16,7 @@ import type { TrainParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
 import { readTrainingState, writeTrainingState, type TrainingState } from "../train/checkpoint.js";
 import { emptyFigures, trainModel } from "../train/loop.js";
+import { keptModel, modelInput } from "./model-input.js";
 import { createAdamWState } from "../train/optimizer.js";
 
 /** Trains a model on prepared data. */
@@ -48,6 +51,7 @@ export const run: StageImplementation = async (context) => {
     ...(test && { test: await openTokenDataset(context.input("data"), "test") }),
     mask: params.mask,
     settings: params.train,
+    microBatchRows: job.hardware.microBatchRows ?? params.train.batch_size,
     seed: params.seed,
     maskId: tokenizer.maskId,
     padId: tokenizer.padId,
@@ -60,7 +64,7 @@ export const run: StageImplementation = async (context) => {
         context.checkpoints.save(
           current.step,
           (directory) => writeTrainingState(directory, layout, current),
-          { keep: params.train.save_total_limit },
+          { keep: params.train.save_total_limit, pinned: params.train.keep_steps },
         ),
       stopRequested: () => context.stop.requested,
       now: () => performance.now(),
@@ -70,6 +74,13 @@ export const run: StageImplementation = async (context) => {
 
   await writeModel(context.outputDirectory, architecture, state.parameters);
   await copyFiles(context.input("tokenizer"), context.outputDirectory, tokenizerFiles);
+  for (const step of params.train.keep_steps.filter((each) => each <= state.step)) {
+    const directory = join(context.outputDirectory, keptModel(step));
+    await makeDirectory(directory);
+    const kept = await readTrainingState(await context.checkpoints.pinned(step), layout);
+    await writeModel(directory, architecture, kept.parameters);
+    await copyFiles(context.input("tokenizer"), directory, tokenizerFiles);
+  }
   return { parameters: layout.size, steps: state.step, ...figures };
 };
 
@@ -78,7 +89,7 @@ async function startingPoint(
   { model, seed }: TrainParams,
   tokenizer: Tokenizer,
 ): Promise<{ architecture: Architecture; parameters: Float32Array }> {
-  if (model.source === "input") return readModel(context.input("model"));
+  if (model.source === "input") return readModel(modelInput(context, model.step));
   const json: JsonObject = modelFamilies[model.family].completeConfig(model.config, {
     vocabSize: tokenizer.vocabSize,
     padId: tokenizer.padId,

@@ -9,7 +9,7 @@ import type { TokenDataset } from "../data/token-dataset.js";
 import { createNllMeter } from "../diffusion/loss.js";
 import { layOut } from "../model/parameters.js";
 import type { Architecture } from "../model/registry.js";
-import type { MaskSettings, TrainSettings } from "../recipe/schema.js";
+import type { MaskSettings, TrainingSettings } from "../recipe/schema.js";
 import type { RunningFigures, TrainingState } from "./checkpoint.js";
 import { evaluateLoss } from "./evaluate-loss.js";
 import { countSteps, createLrSchedule, intervalSteps } from "./lr-schedule.js";
@@ -25,7 +25,9 @@ export interface TrainRun {
   /** Held-out rows; absent: no evaluation. */
   test?: TokenDataset;
   mask: MaskSettings;
-  settings: TrainSettings;
+  settings: TrainingSettings;
+  /** Rows per forward pass; more in a step are accumulated. */
+  microBatchRows: number;
   seed: number;
   maskId: number;
   padId: number;
@@ -108,11 +110,10 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
   const saves = every(settings.save_steps);
   const evaluates = every(settings.eval_steps);
 
-  const { gradient_accumulation_steps: accumulation, per_device_train_batch_size: microBatchRows } =
-    settings;
-  const stepRows = microBatchRows * accumulation;
+  const { microBatchRows } = run;
+  const stepRows = settings.batch_size;
   const gradient = new Float32Array(layout.size);
-  const sum = accumulation > 1 ? new Float32Array(layout.size) : undefined;
+  const sum = stepRows > microBatchRows ? new Float32Array(layout.size) : undefined;
   const { parameters } = state;
   const step = createTrainingStep({ architecture, parameters, gradient, threads: run.threads });
 
@@ -137,7 +138,7 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
           seed,
           epoch,
           groupByLength: settings.group_by_length,
-          batchSize: stepRows,
+          batchSize: settings.group_rows,
         });
         order = { epoch, rows };
       }
@@ -212,7 +213,8 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
         logTime += hooks.now() - before; // throughput is of training alone
       }
       const stopping = hooks.stopRequested() && state.step < maxSteps;
-      if (saves(state.step) || state.step === maxSteps || stopping) {
+      const keeps = settings.keep_steps.includes(state.step);
+      if (saves(state.step) || keeps || state.step === maxSteps || stopping) {
         const before = hooks.now();
         await checkpoint();
         logTime += hooks.now() - before;

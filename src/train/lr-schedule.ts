@@ -3,7 +3,7 @@
  * Source: huggingface/transformers@v4.57.6 optimization.py, training_args.py
  * (get_warmup_steps), trainer_callback.py (TrainerState.compute_steps).
  */
-import type { TrainSettings } from "../recipe/schema.js";
+import type { TrainingSettings } from "../recipe/schema.js";
 
 /** Factor of the peak learning rate at a 0-based optimizer step after warmup. */
 const decays = {
@@ -11,7 +11,7 @@ const decays = {
   linear: (progress) => Math.max(0, 1 - progress),
   constant_with_warmup: () => 1,
   constant: () => 1,
-} satisfies Record<TrainSettings["lr_scheduler_type"], (progress: number) => number>;
+} satisfies Record<TrainingSettings["lr_scheduler_type"], (progress: number) => number>;
 
 export interface LrSchedule {
   maxSteps: number;
@@ -23,7 +23,7 @@ export interface LrSchedule {
 /** Returns the learning-rate schedule of a training run of `maxSteps` optimizer steps. */
 export function createLrSchedule(
   settings: Pick<
-    TrainSettings,
+    TrainingSettings,
     "learning_rate" | "lr_scheduler_type" | "warmup_steps" | "warmup_ratio"
   >,
   maxSteps: number,
@@ -44,7 +44,7 @@ export function createLrSchedule(
 }
 
 function countWarmupSteps(
-  settings: Pick<TrainSettings, "lr_scheduler_type" | "warmup_steps" | "warmup_ratio">,
+  settings: Pick<TrainingSettings, "lr_scheduler_type" | "warmup_steps" | "warmup_ratio">,
   maxSteps: number,
 ): number {
   if (settings.lr_scheduler_type === "constant") return 0;
@@ -59,14 +59,10 @@ export function intervalSteps(interval: number, maxSteps: number): number {
 
 /** Returns the number of optimizer steps of a training run. */
 export function countSteps(
-  settings: Pick<
-    TrainSettings,
-    "max_steps" | "num_train_epochs" | "per_device_train_batch_size" | "gradient_accumulation_steps"
-  >,
+  settings: Pick<TrainingSettings, "max_steps" | "num_train_epochs" | "batch_size">,
   rows: number,
 ): { maxSteps: number; stepsPerEpoch: number } {
-  const microBatches = Math.ceil(rows / settings.per_device_train_batch_size);
-  const stepsPerEpoch = Math.max(1, Math.ceil(microBatches / settings.gradient_accumulation_steps));
+  const stepsPerEpoch = Math.max(1, Math.ceil(rows / settings.batch_size));
   const maxSteps =
     settings.max_steps > 0
       ? settings.max_steps

@@ -3,7 +3,7 @@
  * Source: arXiv:1711.05101; torch.optim.AdamW (torch 2.13) and torch.nn.utils.clip_grad_norm_.
  */
 import type { ParameterLayout } from "../model/parameters.js";
-import type { TrainSettings } from "../recipe/schema.js";
+import type { TrainingSettings } from "../recipe/schema.js";
 
 /** Resumable state of AdamW: step count and moments, float32 [size] each. */
 export interface AdamWState {
@@ -49,7 +49,7 @@ export function adamWStep({
   gradientScale: number;
   state: AdamWState;
   learningRate: number;
-  settings: Pick<TrainSettings, "adam_beta1" | "adam_beta2" | "adam_epsilon" | "weight_decay">;
+  settings: Pick<TrainingSettings, "adam_beta1" | "adam_beta2" | "adam_epsilon" | "weight_decay">;
 }): void {
   const { adam_beta1: beta1, adam_beta2: beta2, adam_epsilon: epsilon } = settings;
   const { firstMoment, secondMoment } = state;

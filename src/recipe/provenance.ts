@@ -1,0 +1,92 @@
+/** @file Who set a value of a recipe, and what that value was laid over. */
+import type { DependentDefaults } from "./dependent-defaults.js";
+import type { Recipe } from "./schema.js";
+import { shapeAt } from "./shapes.js";
+import { findNode, formatPosition, plainValue } from "./source-tree.js";
+import type { MapEntry, MapNode, SourceNode } from "./source-tree.js";
+
+/** One writer of a value. */
+export interface Writing {
+  value: unknown;
+  /** `recipes/x.yaml:22:20`, or `--set sft.learning_rate=1e-3`. */
+  position: string;
+  /** `profile smoke`, `variable ${lr}`, `environment variable …`; absent: the file or `--set`. */
+  by?: string;
+}
+
+export interface Provenance {
+  keyPath: string;
+  /** Whether the recipe has this key, written or by default. */
+  isPresent: boolean;
+  value: unknown;
+  /** Who wrote it, the last first; empty where it is a default. */
+  writings: readonly Writing[];
+  /** Where the value comes from if nobody wrote it: `the edition's default`. */
+  defaultOf?: string;
+  doc?: string;
+}
+
+/** Returns the provenance of a value; of a section, of the section itself. */
+export function provenanceOf(
+  root: MapNode,
+  keyPath: string,
+  { recipe, dependent }: { recipe: Recipe; dependent: DependentDefaults },
+): Provenance {
+  const path = keyPath === "" ? [] : keyPath.split(".");
+  const { entry, node, exact } = findNode(root, path);
+  let value: unknown = recipe;
+  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
+  const doc = docOf(root, path);
+  const decider = dependent.get(keyPath)?.decider;
+  return {
+    keyPath,
+    isPresent: value !== undefined,
+    value,
+    writings: exact ? (entry === undefined ? [writing(node)] : chain(entry)) : [],
+    ...(!exact && { defaultOf: describeDecider(decider) }),
+    ...(doc !== undefined && { doc }),
+  };
+}
+
+function describeDecider(decider: string | undefined): string {
+  switch (decider) {
+    case "edition":
+      return "the edition's default";
+    case "model.preset":
+      return "the preset's value";
+    case "model.family":
+    case "model.config":
+      return "the model family's default";
+    default:
+      return "the default";
+  }
+}
+
+function chain(entry: MapEntry): Writing[] {
+  const writings: Writing[] = [];
+  for (let each: MapEntry | undefined = entry; each !== undefined; each = each.previous) {
+    writings.push(writing(each.value, each));
+  }
+  return writings;
+}
+
+function writing(node: SourceNode, entry?: MapEntry): Writing {
+  const by = [
+    ...(entry?.profile === undefined ? [] : [`profile ${entry.profile}`]),
+    ...(node.via === undefined ? [] : [`${node.via.text} at ${formatPosition(node.via.usedAt)}`]),
+  ];
+  const at = node.type === "map" ? (entry?.keyAt ?? node.at) : node.at;
+  return {
+    value: plainValue(node),
+    position: formatPosition(at),
+    ...(by.length > 0 && { by: by.join(", ") }),
+  };
+}
+
+function docOf(root: MapNode, path: readonly string[]): string | undefined {
+  const key = path.at(-1);
+  if (key === undefined) return undefined;
+  const parent = shapeAt(root, path.slice(0, -1));
+  if (parent?.shape.type !== "map") return undefined;
+  return parent.shape.fields[key]?.doc;
+}
