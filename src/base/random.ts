@@ -58,6 +58,7 @@ export const purposes = {
   split: 9,
   likelihood: 11,
   likelihoodMask: 12,
+  sweep: 13,
 } as const;
 export type Purpose = keyof typeof purposes;
 

@@ -14,6 +14,8 @@ import type { JsonObject } from "../base/json.js";
 import type { BenchmarkName } from "../recipe/benchmark-fields.js";
 import type { ModelFamily } from "../base/model-config.js";
 
+export type StoppingStrategy = "first_exhausted" | "all_exhausted";
+
 /** One file of a pinned source: its identity is its content. */
 export interface PinnedFile {
   /** Relative to the source's location, `/`-separated. */
@@ -58,6 +60,10 @@ export interface PrepareTextParams {
   drop_tail: boolean;
   /** Share of the rows split off as `test` where a source has no test split; 0 for none. */
   test_fraction: number;
+  /** When a weighted mix ends. */
+  stopping_strategy?: StoppingStrategy;
+  /** Not prepared: rows are read while training. */
+  streaming?: boolean;
   seed: number;
 }
 
@@ -69,6 +75,7 @@ export interface PrepareChatParams {
   truncation: "right" | "filter";
   mask_prompt_loss: boolean;
   test_fraction: number;
+  stopping_strategy?: StoppingStrategy;
   seed: number;
 }
 

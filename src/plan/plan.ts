@@ -2,16 +2,20 @@
  * @file The planner: stages of a recipe, each with its fingerprint, what will be done with it
  * and why. Pure: what is on disk comes in as pins, the store's answers and the previous plan.
  */
-import { ExitCode } from "../base/errors.js";
 import type { LoadedRecipe } from "../recipe/load.js";
-import { describeChanges } from "./changes.js";
+import { trainingSections } from "../recipe/stage-sections.js";
+import { blockedReason } from "./blocked.js";
 import { codeVersions } from "./code-version.js";
-import { neededIds, topologicalOrder } from "./dag.js";
+import { topologicalOrder, neededIds } from "./dag.js";
+import { decide, type EarlierStage } from "./decide.js";
 import { fingerprint } from "./fingerprint.js";
+import { resolveHardware } from "./hardware.js";
 import type { Locations, Pins } from "./pins.js";
-import type { PlannedStage, StageAction, StageKind, StageSpec } from "./stage.js";
-import { stagesOfRecipe, type RecipeStage } from "./stages-of-recipe.js";
-import type { SweepPlan } from "./trials.js";
+import type { Outcome } from "./problem.js";
+import type { PlannedStage, StageKind, StageSpec } from "./stage.js";
+import { stagesOfRecipe, type RecipeStage, type StageHardwareOf } from "./stages-of-recipe.js";
+import { earlyTerminationOf, expandSweep } from "./sweep.js";
+import type { PlannedTrial, SweepPlan } from "./trials.js";
 
 /** `plan.json`. */
 export interface Plan {
@@ -20,6 +24,8 @@ export interface Plan {
   name: string;
   /** The recipe's file as it was given. */
   recipe: string;
+  /** What was laid over it, to run it again: profiles and `--set`. */
+  layers: LoadedRecipe["layers"];
   codeVersions: Readonly<Record<StageKind, number>>;
   /** In an order in which they can run. */
   stages: readonly PlannedStage[];
@@ -46,101 +52,181 @@ export interface PlanInputs {
 }
 
 /**
- * Returns the plan of a recipe.
- * @throws RecipeError 78 for hardware that this version cannot use
+ * Returns the plan of a recipe, of all trials where it has a sweep.
+ * @throws RecipeError 65 for hardware that contradicts itself or cannot keep a step's rows, and
+ * for a trial whose values do not go together
  */
 export function planRun(inputs: PlanInputs): Plan {
-  const { loaded, existing } = inputs;
-  checkHardware(loaded);
-  const planned = new Map<string, PlannedStage>();
-  for (const stage of topologicalOrder(stagesOfRecipe({ recipe: loaded.recipe, ...inputs }))) {
-    const spec = withoutOrigins(stage);
-    const inputFingerprints = Object.fromEntries(
-      Object.entries(stage.inputs).map(([name, id]) => [name, planned.get(id)!.fingerprint]),
-    );
-    const identity = fingerprint({ ...spec, inputs: inputFingerprints });
-    planned.set(stage.id, {
-      ...spec,
-      fingerprint: identity,
-      ...decide(stage, identity, planned, { ...inputs, found: existing(identity) }),
-      needs: neededIds(stage),
-    });
-  }
+  const { loaded } = inputs;
+  const { name, sweep } = loaded.recipe;
+  const { stages, sweepPlan } =
+    sweep === undefined
+      ? { stages: planOne(loaded, inputs), sweepPlan: undefined }
+      : planSweep(inputs);
   return {
     schema: 1,
-    name: loaded.recipe.name,
+    name,
     recipe: loaded.file,
+    layers: loaded.layers,
     codeVersions,
-    stages: [...planned.values()],
+    stages,
+    ...(sweepPlan !== undefined && { sweep: sweepPlan }),
   };
 }
 
-function withoutOrigins(stage: RecipeStage): StageSpec {
-  const spec: StageSpec & { origins?: unknown } = { ...stage };
-  delete spec.origins;
-  return spec;
+function planOne(loaded: LoadedRecipe, inputs: PlanInputs): PlannedStage[] {
+  const identified = identify(loaded, inputs);
+  const idOf = new Map(identified.map((each) => [each.stage.id, each.stage.id]));
+  const { previous } = inputs;
+  const before = (id: string) => previous?.stages.find((stage) => stage.id === id);
+  return finishStages(identified, { ...inputs, loaded, idOf, before });
 }
 
-function checkHardware(loaded: LoadedRecipe): void {
-  const { strategy } = loaded.recipe.hardware;
-  if (strategy === "single") return;
-  throw loaded.errorAt("hardware.strategy", {
-    message: `strategy is "${strategy}", and this version trains on a single device`,
-    details: ['write "strategy: single", or leave it out: it never changes what is computed'],
-    exitCode: ExitCode.environment,
+/** A stage of a recipe with its identity. */
+interface IdentifiedStage {
+  stage: RecipeStage;
+  fingerprint: string;
+}
+
+/** Returns the stages of a recipe in order, without those that only repeat an earlier one. */
+function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
+  const stages = stagesOfRecipe({ ...inputs, recipe: loaded.recipe }, hardwareOf(loaded));
+  const byId = new Map<string, IdentifiedStage>();
+  const byFingerprint = new Map<string, IdentifiedStage>();
+  const ordered: IdentifiedStage[] = [];
+  for (const stage of topologicalOrder(stages)) {
+    const entries = Object.entries(stage.inputs).map(
+      ([name, id]) => [name, byId.get(id)!] as const,
+    );
+    const identity = fingerprint({
+      kind: stage.kind,
+      params: stage.params,
+      inputs: Object.fromEntries(entries.map(([name, input]) => [name, input.fingerprint])),
+    });
+    // Trainings on the same data prepare it once.
+    const same = stage.kind === "prepare" ? byFingerprint.get(identity) : undefined;
+    const named = Object.fromEntries(entries.map(([name, input]) => [name, input.stage.id]));
+    const identified = same ?? { stage: { ...stage, inputs: named }, fingerprint: identity };
+    byId.set(stage.id, identified);
+    if (same !== undefined) continue;
+    byFingerprint.set(identity, identified);
+    ordered.push(identified);
+  }
+  return ordered;
+}
+
+function hardwareOf(loaded: LoadedRecipe): StageHardwareOf {
+  const { hardware } = loaded.recipe;
+  const value = <Value>(outcome: Outcome<Value>): Value => {
+    if (outcome.ok) return outcome.value;
+    const { keyPath, message, details } = outcome.problems[0]!;
+    throw loaded.errorAt(keyPath, { message, details });
+  };
+  const training = new Map(
+    trainingSections(loaded.recipe).map(({ id, keyPath, settings }) => [
+      id,
+      value(resolveHardware({ hardware, train: { stagePath: keyPath, ...settings } })),
+    ]),
+  );
+  return { other: value(resolveHardware({ hardware })), training };
+}
+
+interface FinishContext extends PlanInputs {
+  /** A stage's id in its recipe to its id in the plan. */
+  idOf: ReadonlyMap<string, string>;
+  /** The stage of the previous plan that a stage of the recipe was. */
+  before: EarlierStage;
+}
+
+function finishStages(
+  identified: readonly IdentifiedStage[],
+  { idOf, existing, before, previous, loaded }: FinishContext,
+): PlannedStage[] {
+  const fingerprints = new Map(identified.map((each) => [each.stage.id, each.fingerprint]));
+  return identified.map(({ stage, fingerprint: identity }) => {
+    const spec = specOf(stage, idOf);
+    const blocked = blockedReason(spec);
+    return {
+      ...spec,
+      fingerprint: identity,
+      ...decide(stage, {
+        identity,
+        fingerprints,
+        found: existing(identity),
+        before,
+        codeVersionsBefore: previous?.codeVersions,
+        loaded,
+      }),
+      needs: neededIds(spec),
+      ...(blocked !== undefined && { blocked }),
+    };
   });
 }
 
-function decide(
-  stage: RecipeStage,
-  identity: string,
-  planned: ReadonlyMap<string, PlannedStage>,
-  { found, previous, loaded }: PlanInputs & { found: ExistingStage | undefined },
-): { action: StageAction; reason: string } {
-  if (found?.state === "finished") return { action: "reuse", reason: "finished, verified" };
-  if (found?.state === "checkpoint") {
-    return { action: "resume", reason: `checkpoint at step ${found.step}` };
-  }
-  if (found?.state === "damaged") return { action: "run", reason: "the artifact is damaged" };
-  const before = previous?.stages.find(({ id }) => id === stage.id);
-  if (before === undefined || before.fingerprint === identity) {
-    return { action: "run", reason: "no artifact yet" };
-  }
+function specOf(
+  { id, kind, params, inputs, hardware, locations, estimate }: RecipeStage,
+  idOf: ReadonlyMap<string, string>,
+): StageSpec {
   return {
-    action: "run",
-    reason: whatChanged(stage, before, planned, { previous: previous!, loaded }),
+    id: idOf.get(id)!,
+    kind,
+    params,
+    inputs: Object.fromEntries(Object.entries(inputs).map(([name, to]) => [name, idOf.get(to)!])),
+    hardware,
+    locations,
+    ...(estimate !== undefined && { estimate }),
   };
 }
 
-/** The stage's own changes come first; without any, those of its inputs. */
-function whatChanged(
-  stage: RecipeStage,
-  before: PlannedStage,
-  planned: ReadonlyMap<string, PlannedStage>,
-  { previous, loaded }: { previous: Plan; loaded: LoadedRecipe },
-): string {
-  const changedInputs = neededIds(stage).filter((id) => {
-    const earlier = previous.stages.find((other) => other.id === id);
-    return earlier?.fingerprint !== planned.get(id)!.fingerprint;
-  });
-  const inputsChange = `input${changedInputs.length > 1 ? "s" : ""} ${changedInputs.join(", ")} ${
-    changedInputs.length > 1 ? "change" : "changes"
-  }`;
-  // The model card quotes the whole recipe: its inputs say more than the quoted line.
-  const own = stage.kind === "export" && changedInputs.length > 0 ? [] : ownChanges();
-  const [first, ...rest] = own;
-  if (first !== undefined) return rest.length === 0 ? first : `${first} and ${rest.length} more`;
-  if (changedInputs.length > 0) return inputsChange;
-  if (JSON.stringify(before.inputs) !== JSON.stringify(stage.inputs)) {
-    return `inputs changed ${Object.values(before.inputs).join(", ")} -> ${Object.values(stage.inputs).join(", ")}`;
-  }
-  return "no artifact yet";
+const ID_DIGITS = 12;
 
-  function ownChanges(): string[] {
-    const lines = describeChanges(before.params, stage, loaded);
-    const version = previous.codeVersions[stage.kind];
-    const current = codeVersions[stage.kind];
-    if (version !== current) lines.push(`code of ${stage.kind} changed ${version} -> ${current}`);
-    return lines;
+/** Trials that have a stage in common share it; only what differs is there several times. */
+function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: SweepPlan } {
+  const { loaded, previous } = inputs;
+  const sweep = loaded.recipe.sweep!;
+  const trials = expandTrials(loaded).map(({ id, parameters }) => {
+    const ofTrial = loaded.withValues(parameters);
+    return { id, parameters, loaded: ofTrial, identified: identify(ofTrial, inputs) };
+  });
+  // A stage that is the same in all trials keeps its plain id.
+  const variantsOf = new Map<string, Set<string>>();
+  for (const { identified } of trials) {
+    for (const { stage, fingerprint: identity } of identified) {
+      const variants = variantsOf.get(stage.id) ?? new Set();
+      variantsOf.set(stage.id, variants.add(identity));
+    }
   }
+  const stages = new Map<string, PlannedStage>();
+  const planned: PlannedTrial[] = [];
+  const earlier = new Map(previous?.stages.map((stage) => [stage.id, stage]));
+  const earlierTrials = new Map(previous?.sweep?.trials.map((trial) => [trial.id, trial]));
+  for (const { id, parameters, loaded: ofTrial, identified } of trials) {
+    const idOf = new Map(
+      identified.map(({ stage, fingerprint: identity }) => [
+        stage.id,
+        variantsOf.get(stage.id)!.size === 1
+          ? stage.id
+          : `${stage.id}.${identity.slice(0, ID_DIGITS)}`,
+      ]),
+    );
+    const before = (local: string) => earlier.get(earlierTrials.get(id)?.stages[local] ?? local);
+    const fresh = identified.filter(({ stage }) => !stages.has(idOf.get(stage.id)!));
+    const all = { ...inputs, loaded: ofTrial, idOf, before };
+    for (const stage of finishStages(fresh, all)) stages.set(stage.id, stage);
+    planned.push({ id, parameters, stages: Object.fromEntries(idOf) });
+  }
+  const earlyTermination = earlyTerminationOf(sweep);
+  return {
+    stages: [...stages.values()],
+    sweepPlan: {
+      method: sweep.method,
+      ...(sweep.metric !== undefined && { metric: sweep.metric }),
+      ...(earlyTermination !== undefined && { earlyTermination }),
+      trials: planned,
+    },
+  };
+}
+
+function expandTrials(loaded: LoadedRecipe): ReturnType<typeof expandSweep> {
+  return loaded.at("sweep", () => expandSweep(loaded.recipe.sweep!));
 }

@@ -47,6 +47,8 @@ export interface PlannedStage extends StageSpec {
   reason: string;
   /** Ids of the stages in `inputs`, without repeats, in plan order. */
   needs: readonly string[];
+  /** Why this version cannot run it, where it cannot. */
+  blocked?: string;
 }
 
 /** `spec.json` in a stage's working directory: the whole input of a stage process. */

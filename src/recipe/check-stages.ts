@@ -176,8 +176,8 @@ function checkCircles(
         break;
       }
       path.push(id);
-      const [source] = trains(at) ? sourcesOf(inputs, at) : [];
-      at = source === undefined ? undefined : byId.get(parseModelSource(source.text).stage);
+      const from: string | undefined = trains(at) ? sourcesOf(inputs, at)[0]?.text : undefined;
+      at = from === undefined ? undefined : byId.get(parseModelSource(from).stage);
     }
     for (const id of path) settled.add(id);
   }

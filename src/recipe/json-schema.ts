@@ -112,7 +112,12 @@ function shapeSchema(shape: Shape): JsonObject {
     case "choice":
       return { type: "string", enum: shape.values };
     case "list":
-      return { type: "array", items: shapeSchema(shape.item), minItems: 1, uniqueItems: true };
+      return {
+        type: "array",
+        items: shapeSchema(shape.item),
+        minItems: 1,
+        ...(shape.item.type !== "map" && shape.item.type !== "any" && { uniqueItems: true }),
+      };
     case "either":
       return {
         if: { type: "array" },

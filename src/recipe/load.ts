@@ -1,17 +1,18 @@
 /** @file Recipe files to frozen recipes: read, compose, validate, fill, check. */
 import { dirname, resolve } from "node:path";
-import type { ExitCode } from "../base/errors.js";
+import { DllmError, type ExitCode } from "../base/errors.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
 import { deepFreeze, fillDefaults } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers } from "./layers.js";
-import { applyOverrides } from "./overrides.js";
+import { parseOverrides, writeOver } from "./overrides.js";
 import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
 import { findNode, formatPosition } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
+import { sweepIssues, trialWritings } from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
 
@@ -47,6 +48,11 @@ export interface LoadedRecipe {
   isWritten(keyPath: string): boolean;
   /** Who set a value, and what it was laid over. */
   provenance(keyPath: string): Provenance;
+  /**
+   * Returns what `action` returns; its DllmErrors are shown as problems of the value at a key
+   * path.
+   */
+  at<Value>(keyPath: string, action: () => Value): Value;
   /** Returns the error that a value of this recipe is wrong, shown like all others. */
   errorAt(keyPath: string, problem: ValueProblem): RecipeError;
   /**
@@ -104,20 +110,31 @@ function compose(
   { set = [], profiles = [], environment = {} }: LoadOptions,
 ): LoadedRecipe {
   const profiled = applyProfiles(source.root, profiles);
-  const overridden = applyOverrides(profiled.root, set);
-  const replaced = replaceVariables(overridden.root, environment);
-  const issues = [...source.issues, ...profiled.issues, ...overridden.issues, ...replaced.issues];
-  return resolveTree(replaced.root, issues, { ...source, layers: { profiles, set } });
+  const overrides = parseOverrides(set);
+  const overridden = writeOver(profiled.root, overrides.writings);
+  const issues = [...source.issues, ...profiled.issues, ...overrides.issues, ...overridden.issues];
+  const replaceIn = (root: MapNode) => replaceVariables(root, environment);
+  const replaced = replaceIn(overridden.root);
+  return resolveTree(replaced.root, [...issues, ...replaced.issues], {
+    ...source,
+    layers: { profiles, set },
+    unreplaced: { root: overridden.root, replace: replaceIn },
+  });
 }
 
-type Described = Pick<LoadedRecipe, "file" | "parents" | "text" | "layers">;
+interface Described extends Pick<LoadedRecipe, "file" | "parents" | "text" | "layers"> {
+  /** The tree with its variables still in it, for trials that vary them. */
+  unreplaced: { root: MapNode; replace: (root: MapNode) => ReturnType<typeof replaceVariables> };
+}
 
 /** Returns the recipe of a composed tree. @throws RecipeError */
 function resolveTree(
   root: MapNode,
   earlier: readonly Issue[],
-  { file, parents, text, layers }: Described,
+  described: Described,
+  isTrial = false,
 ): LoadedRecipe {
+  const { file, parents, text, layers } = described;
   const issues = [...earlier];
   const problems = validateTree(root);
   // A value that is no usable YAML value has been reported once already.
@@ -139,6 +156,8 @@ function resolveTree(
       issues.push(issueAt(keyPath, message, details));
     },
   });
+  if (issues.length === 0 && recipe.sweep !== undefined && !isTrial)
+    issues.push(...sweepIssues(root));
   if (issues.length > 0) throw new RecipeError(file, issues);
 
   // No issue means that nothing was left out. How it was put together is not part of it.
@@ -157,12 +176,28 @@ function resolveTree(
     provenance: (keyPath) => provenanceOf(root, keyPath, { recipe: whole, dependent }),
     errorAt: (keyPath, { message, details = [], ...options }) =>
       new RecipeError(file, [issueAt(keyPath, message, details)], options),
+    at: (keyPath, action) => {
+      try {
+        return action();
+      } catch (error) {
+        if (!(error instanceof DllmError) || error instanceof RecipeError) throw error;
+        const { message, details, exitCode } = error;
+        const issue = issueAt(keyPath, message, details);
+        throw new RecipeError(file, [issue], { exitCode, cause: error });
+      }
+    },
     withValues: (values) => {
-      const written = applyOverrides(root, [], values);
-      return resolveTree(written.root, written.issues, { file, parents, text, layers });
+      const writings = trialWritings(root, values);
+      const variesVariables = writings.some(({ path }) => path[0] === "vars");
+      const below = variesVariables ? described.unreplaced : { root, replace: unchanged };
+      const written = writeOver(below.root, writings);
+      const replaced = below.replace(written.root);
+      return resolveTree(replaced.root, [...written.issues, ...replaced.issues], described, true);
     },
   };
 }
+
+const unchanged = (root: MapNode) => ({ root, issues: [] });
 
 /** Where the values of a tree are, and who decided them. */
 function placesIn(root: MapNode, dependent: DependentDefaults, directory: string) {

@@ -3,30 +3,29 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import type { Issue } from "./issues.js";
 import { parseYaml } from "./parse.js";
 import { makeOrigin } from "./source-tree.js";
-import type { MapEntry, MapNode, Position, Scalar, SourceNode } from "./source-tree.js";
+import type { KeyPath, MapEntry, MapNode, Position, Scalar, SourceNode } from "./source-tree.js";
 
 /** After all files. */
 const FIRST_ORDER = 1000;
 
+/** A value to write over a tree. */
+export interface Written {
+  path: KeyPath;
+  value: SourceNode;
+  /** Where the key is said to be written. */
+  keyAt: Position;
+}
+
 /**
- * Returns the tree with the overrides applied in order; missing sections are added, and null
- * removes what is there. What they
- * write carries the position `--set a.b.c=value`; what `values` (plain values by key path, as a
- * sweep gives them) write, the position `sweep: a.b.c=value`.
+ * Returns what `--set a.b.c=value` writes, at the position `--set a.b.c=value`.
  * @throws DllmError 2 for an override that is not of the form `key=value`
  */
-export function applyOverrides(
-  root: MapNode,
-  overrides: readonly string[],
-  values: Readonly<Record<string, unknown>> = {},
-): { root: MapNode; issues: readonly Issue[] } {
+export function parseOverrides(overrides: readonly string[]): {
+  writings: readonly Written[];
+  issues: readonly Issue[];
+} {
   const issues: Issue[] = [];
-  let result = root;
-  const writeAt = (path: readonly string[], value: SourceNode, at: Position) => {
-    const written = write(result, path, { value, at, issues });
-    if (written.type === "map") result = written;
-  };
-  for (const [index, override] of overrides.entries()) {
+  const writings = overrides.map((override, index): Written => {
     const equals = override.indexOf("=");
     const path = override.slice(0, Math.max(0, equals)).trim().split(".");
     if (equals === -1 || path.includes("")) {
@@ -34,32 +33,36 @@ export function applyOverrides(
         exitCode: ExitCode.usage,
       });
     }
-    const source = {
-      kind: "override",
-      label: `--set ${override}`,
-      order: FIRST_ORDER + index,
-    } as const;
+    const order = FIRST_ORDER + index;
+    const source = { kind: "override", label: `--set ${override}`, order } as const;
     const origin = makeOrigin(source.kind, source.label, override, source.order);
-    const at: Position = { origin, line: 1, column: 1, length: override.length };
+    const keyAt: Position = { origin, line: 1, column: 1, length: override.length };
     const parsed = parseYaml(override.slice(equals + 1), source);
     issues.push(...parsed.issues);
-    writeAt(path, parsed.root ?? { type: "scalar", value: null, at }, at);
-  }
-  for (const [keyPath, value] of Object.entries(values)) {
-    const label = `sweep: ${keyPath}=${JSON.stringify(value)}`;
-    const at: Position = {
-      origin: makeOrigin("override", label, label, FIRST_ORDER),
-      line: 1,
-      column: 1,
-      length: 1,
-    };
-    writeAt(keyPath.split("."), sourceNode(value, at), at);
+    return { path, value: parsed.root ?? { type: "scalar", value: null, at: keyAt }, keyAt };
+  });
+  return { writings, issues };
+}
+
+/**
+ * Returns the tree with values written over it, in order; missing sections are added, and null
+ * removes what is there.
+ */
+export function writeOver(
+  root: MapNode,
+  writings: readonly Written[],
+): { root: MapNode; issues: readonly Issue[] } {
+  const issues: Issue[] = [];
+  let result = root;
+  for (const { path, value, keyAt } of writings) {
+    const written = write(result, path, { value, at: keyAt, issues });
+    if (written.type === "map") result = written;
   }
   return { root: result, issues };
 }
 
-/** The tree of a plain value, all of it at one position. */
-function sourceNode(value: unknown, at: Position): SourceNode {
+/** Returns the tree of a plain value, all of it at one position. */
+export function sourceNode(value: unknown, at: Position): SourceNode {
   if (Array.isArray(value)) {
     return { type: "list", items: value.map((item) => sourceNode(item, at)), at };
   }

@@ -496,10 +496,7 @@ export type TrainSettings = Resolved<typeof trainFields> & { readonly group_by_l
 /** How a model is trained whatever the devices: a step has `batch_size` rows. */
 export type TrainingSettings = Omit<
   TrainSettings,
-  | "per_device_train_batch_size"
-  | "gradient_accumulation_steps"
-  | "global_batch_size"
-  | "keep_steps"
+  "per_device_train_batch_size" | "gradient_accumulation_steps" | "global_batch_size" | "keep_steps"
 > & {
   readonly batch_size: number;
   /** With group_by_length: multiples of so many rows are sorted by length. Otherwise 0. */

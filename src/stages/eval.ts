@@ -16,6 +16,7 @@ import { selectRows, type EvalResult } from "../evaluate/result.js";
 import { loadMaskedLm, type MaskedLanguageModel } from "../model/masked-lm.js";
 import type { EvalParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
+import { modelInput } from "./model-input.js";
 
 type TaskName = EvalParams["eval"]["tasks"][number];
 
@@ -125,7 +126,7 @@ function nothingToEvaluate(directory: string, what: string): DllmError {
 /** Evaluates a model; the figures it returns are named `<metric>` or `<metric>:<skill>`. */
 export const run: StageImplementation = async (context) => {
   const params = context.job.params as unknown as EvalParams;
-  const modelDirectory = context.input("model");
+  const modelDirectory = modelInput(context, params.step);
   const dataDirectory = context.input("data");
   const tokenizer = await loadTokenizer(modelDirectory);
   const model = await loadMaskedLm(modelDirectory, { threads: context.job.hardware.threads });

@@ -14,6 +14,7 @@ import { exportOnnx } from "../export/onnx.js";
 import { verifyExport } from "../export/verify.js";
 import type { ExportParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
+import { modelInput } from "./model-input.js";
 
 const steps = ["weights and tokenizer", "model.onnx", "comparing with the model", "model card"];
 
@@ -22,7 +23,7 @@ export const run: StageImplementation = async (context) => {
   const { job, outputDirectory: directory } = context;
   const params = job.params as unknown as ExportParams;
   const { formats } = params.export;
-  const modelDirectory = context.input("model");
+  const modelDirectory = modelInput(context, params.step);
 
   begin(context, 0);
   const { architecture, parameters, files } = await writeHfLayout({

@@ -20,7 +20,10 @@ export function modelInput(context: StageContext, step: number | undefined): str
   if (!existsSync(kept)) {
     throw new DllmError(`stage ${context.job.id}: its model was not kept at step ${step}`, {
       exitCode: ExitCode.invalidInput,
-      details: [`looked for ${kept}`, "the training had fewer steps: lower the step, or train longer"],
+      details: [
+        `looked for ${kept}`,
+        "the training had fewer steps: lower the step, or train longer",
+      ],
     });
   }
   return kept;

@@ -81,7 +81,7 @@ async function pinDatasets(
   const sources: SourceParams[] = [];
   for (const part of parts) {
     try {
-      const { location, files } = await pinSource(part, { baseDirectory: loaded.directory });
+      const { location, files } = await pinSource(part, { baseDirectory: loaded.directoryOf(keyPath) });
       locations.set(part.name, location);
       sources.push({ name: part.name, options: part.options, files });
     } catch (error) {
@@ -155,7 +155,7 @@ async function pinDirectory(
   const { findSource, pinFiles } = await import("../data/sources.js");
   const what = keyPath.slice(0, keyPath.indexOf("."));
   try {
-    const location = await findSource(name, loaded.directory);
+    const location = await findSource(name, loaded.directoryOf(keyPath));
     const entries = await readdir(location).catch((cause: unknown) => {
       throw errorCode(cause) === "ENOTDIR"
         ? new DllmError(`${what} ${name} is a file, expected a directory`, {

@@ -65,7 +65,11 @@ async function exportContext(root: string, formats: ExportParams["export"]["form
     },
     input: (name) => inputs[name]!,
     outputDirectory,
-    checkpoints: { save: () => Promise.resolve(), latest: () => Promise.resolve(undefined) },
+    checkpoints: {
+      save: () => Promise.resolve(),
+      latest: () => Promise.resolve(undefined),
+      pinned: () => Promise.reject(new Error("there is none")),
+    },
     metric: () => undefined,
     progress: (one) => progress.push(one),
     log: () => undefined,

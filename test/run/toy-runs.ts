@@ -45,7 +45,8 @@ export function toyPlan(...params: ToyParams[]): Plan {
     });
   }
   const codeVersions = { prepare: 1, pretrain: 1, sft: 1, eval: 1, export: 1 };
-  return { schema: 1, name: "toy", recipe: "toy.yaml", codeVersions, stages };
+  const layers = { profiles: [], set: [] };
+  return { schema: 1, name: "toy", recipe: "toy.yaml", layers, codeVersions, stages };
 }
 
 export interface RunningToy {

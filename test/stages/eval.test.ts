@@ -109,6 +109,7 @@ function stageContext(name: string, { stopAfter = Infinity, given = params } = {
         saved.push({ step, directory });
       },
       latest: () => Promise.resolve(saved.at(-1)),
+      pinned: () => Promise.reject(new Error("there is none")),
     },
     metric: (record) => void metrics.push(record),
     progress: () => void reports++,

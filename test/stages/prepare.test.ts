@@ -71,7 +71,7 @@ async function prepare(
       return tokenizer;
     },
     outputDirectory: directory,
-    checkpoints: { save: unused, latest: unused },
+    checkpoints: { save: unused, latest: unused, pinned: unused },
     metric: unused,
     progress: (report) => progress.push(report),
     log: () => undefined,

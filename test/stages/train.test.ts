@@ -84,6 +84,7 @@ async function trainFromScratch(root: string, family: string, positions = POSITI
         return Promise.resolve();
       },
       latest: () => Promise.resolve(undefined),
+      pinned: () => Promise.reject(new Error("there is none")),
     },
     metric: (record) => records.push(record),
     progress: () => undefined,

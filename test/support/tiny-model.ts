@@ -3,7 +3,7 @@ import { randomStream } from "../../src/base/random.js";
 import { tokenDatasetOf, type TokenDataset } from "../../src/data/token-dataset.js";
 import { initialiseParameters, layOut } from "../../src/model/parameters.js";
 import { parseArchitecture } from "../../src/model/registry.js";
-import type { MaskSettings, TrainSettings } from "../../src/recipe/schema.js";
+import type { MaskSettings, TrainingSettings } from "../../src/recipe/schema.js";
 import type { TrainingState } from "../../src/train/checkpoint.js";
 import { emptyFigures } from "../../src/train/loop.js";
 import { createAdamWState } from "../../src/train/optimizer.js";
@@ -32,16 +32,16 @@ export const tinyMask: MaskSettings = {
   loss_norm_type: "token",
 };
 
-export const tinySettings: TrainSettings = {
+export const tinySettings: TrainingSettings = {
   learning_rate: 3e-3,
   lr_scheduler_type: "cosine",
   warmup_ratio: 0.1,
   warmup_steps: 0,
   num_train_epochs: 1,
   max_steps: 12,
-  per_device_train_batch_size: 4,
+  batch_size: 4,
+  group_rows: 4,
   per_device_eval_batch_size: 4,
-  gradient_accumulation_steps: 1,
   weight_decay: 0,
   adam_beta1: 0.9,
   adam_beta2: 0.999,
@@ -53,6 +53,7 @@ export const tinySettings: TrainSettings = {
   eval_strategy: "steps",
   save_steps: 4,
   save_total_limit: 2,
+  keep_steps: [],
 };
 
 /** Rows of 6 to 20 tokens, the first three of each a prompt. */

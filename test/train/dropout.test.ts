@@ -338,6 +338,7 @@ describe("training with dropout", () => {
       settings?: Partial<typeof tinySettings>;
       json?: JsonObject;
       stopAt?: number;
+      microBatchRows?: number;
       checkpoint?: (state: TrainingState) => Promise<void>;
     } = {},
   ) => {
@@ -350,6 +351,7 @@ describe("training with dropout", () => {
       test: tinyDataset(10, 2),
       mask: tinyMask,
       settings: { ...tinySettings, ...options.settings },
+      microBatchRows: options.microBatchRows ?? 4,
       seed: 42,
       maskId,
       padId,
@@ -382,19 +384,16 @@ describe("training with dropout", () => {
   });
 
   test("2 x 4 and 4 x 2 rows are the step of 1 x 8", async () => {
-    const run = async (rows: number, accumulation: number) =>
+    const run = async (microBatchRows: number) =>
       (
         await train({
-          settings: {
-            max_steps: 6,
-            per_device_train_batch_size: rows,
-            gradient_accumulation_steps: accumulation,
-          },
+          settings: { max_steps: 6, batch_size: 8, group_rows: 8 },
+          microBatchRows,
         })
       ).losses;
-    const whole = await run(8, 1);
+    const whole = await run(8);
     expect(whole).toHaveLength(6);
-    for (const losses of [await run(4, 2), await run(2, 4)]) {
+    for (const losses of [await run(4), await run(2)]) {
       losses.forEach((loss, i) => expect(Math.abs(loss / whole[i]! - 1)).toBeLessThan(2e-6));
     }
   });

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sha256 } from "../../src/base/fs.js";
-import type { TrainSettings } from "../../src/recipe/schema.js";
+import type { TrainingSettings } from "../../src/recipe/schema.js";
 import {
   readTrainingState,
   writeTrainingState,
@@ -45,7 +45,7 @@ function recordingHooks(overrides: Partial<TrainHooks> = {}) {
 async function train(
   options: {
     state?: TrainingState;
-    settings?: Partial<TrainSettings>;
+    settings?: Partial<TrainingSettings>;
     hooks?: Partial<TrainHooks>;
     withTest?: boolean;
   } = {},
@@ -59,6 +59,7 @@ async function train(
     ...(options.withTest && { test: tinyDataset(10, 2) }),
     mask: tinyMask,
     settings: { ...tinySettings, ...options.settings },
+    microBatchRows: 4,
     seed: 42,
     maskId,
     padId,
@@ -138,7 +139,7 @@ describe("gradient accumulation", () => {
   test.each(["token", "sequence", "batch"] as const)(
     "2 x 4 and 4 x 2 rows are the step of 1 x 8 (%s norm)",
     async (loss_norm_type) => {
-      const run = async (rows: number, accumulation: number) => {
+      const run = async (microBatchRows: number) => {
         const state = freshState();
         const { records, hooks } = recordingHooks();
         await trainModel({
@@ -149,9 +150,10 @@ describe("gradient accumulation", () => {
           settings: {
             ...tinySettings,
             max_steps: 6,
-            per_device_train_batch_size: rows,
-            gradient_accumulation_steps: accumulation,
+            batch_size: 8,
+            group_rows: 8,
           },
+          microBatchRows,
           seed: 42,
           maskId,
           padId,
@@ -161,8 +163,8 @@ describe("gradient accumulation", () => {
         });
         return records.map(({ loss }) => loss!);
       };
-      const whole = await run(8, 1);
-      for (const losses of [await run(4, 2), await run(2, 4)]) {
+      const whole = await run(8);
+      for (const losses of [await run(4), await run(2)]) {
         losses.forEach((loss, i) => expect(Math.abs(loss / whole[i]! - 1)).toBeLessThan(2e-6));
       }
     },

@@ -1,0 +1,73 @@
+/** @file What will be done with a stage, and why: reuse, resume or run. */
+import type { LoadedRecipe } from "../recipe/load.js";
+import { describeChanges } from "./changes.js";
+import { codeVersions } from "./code-version.js";
+import { neededIds } from "./dag.js";
+import type { ExistingStage } from "./plan.js";
+import type { PlannedStage, StageAction, StageKind } from "./stage.js";
+import type { RecipeStage } from "./stages-of-recipe.js";
+
+/** Returns what a stage of the recipe was in the previous plan. */
+export type EarlierStage = (id: string) => PlannedStage | undefined;
+
+export interface DecisionInputs {
+  /** The stage's fingerprint. */
+  identity: string;
+  /** Those of the stages beside it. */
+  fingerprints: ReadonlyMap<string, string>;
+  found: ExistingStage | undefined;
+  before: EarlierStage;
+  codeVersionsBefore: Readonly<Record<StageKind, number>> | undefined;
+  loaded: LoadedRecipe;
+}
+
+/** Returns the action of a stage and its reason, in one line. */
+export function decide(
+  stage: RecipeStage,
+  inputs: DecisionInputs,
+): { action: StageAction; reason: string } {
+  const { found, identity } = inputs;
+  if (found?.state === "finished") return { action: "reuse", reason: "finished, verified" };
+  if (found?.state === "checkpoint") {
+    return { action: "resume", reason: `checkpoint at step ${found.step}` };
+  }
+  if (found?.state === "damaged") return { action: "run", reason: "the artifact is damaged" };
+  const before = inputs.before(stage.id);
+  if (before === undefined || before.fingerprint === identity) {
+    return { action: "run", reason: "no artifact yet" };
+  }
+  return { action: "run", reason: whatChanged(stage, before, inputs) };
+}
+
+/** The stage's own changes come first; without any, those of its inputs. */
+function whatChanged(stage: RecipeStage, before: PlannedStage, inputs: DecisionInputs): string {
+  const { fingerprints } = inputs;
+  const changedInputs = neededIds(stage).filter(
+    (id) => inputs.before(id)?.fingerprint !== fingerprints.get(id),
+  );
+  const inputsChange = `input${changedInputs.length > 1 ? "s" : ""} ${changedInputs.join(", ")} ${
+    changedInputs.length > 1 ? "change" : "changes"
+  }`;
+  // The model card quotes the whole recipe: its inputs say more than the quoted line.
+  const own =
+    stage.kind === "export" && changedInputs.length > 0 ? [] : ownChanges(stage, before, inputs);
+  const [first, ...rest] = own;
+  if (first !== undefined) return rest.length === 0 ? first : `${first} and ${rest.length} more`;
+  if (changedInputs.length > 0) return inputsChange;
+  if (JSON.stringify(before.inputs) !== JSON.stringify(stage.inputs)) {
+    return `inputs changed ${Object.values(before.inputs).join(", ")} -> ${Object.values(stage.inputs).join(", ")}`;
+  }
+  return "no artifact yet";
+}
+
+function ownChanges(
+  stage: RecipeStage,
+  before: PlannedStage,
+  { loaded, codeVersionsBefore }: DecisionInputs,
+): string[] {
+  const lines = describeChanges(before.params, stage, loaded);
+  const version = codeVersionsBefore?.[stage.kind];
+  const current = codeVersions[stage.kind];
+  if (version !== current) lines.push(`code of ${stage.kind} changed ${version} -> ${current}`);
+  return lines;
+}
