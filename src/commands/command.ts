@@ -29,6 +29,8 @@ export type CommandRun<Args extends readonly unknown[], Options> = (
 export interface RecipeOptions {
   /** `key.path=value` overrides, in order. */
   set: string[];
+  /** Profiles of the recipe, in order. */
+  profile: string[];
 }
 export interface RunsOptions {
   /** Directory of all runs. */
@@ -58,15 +60,18 @@ export interface SampleOutputOptions {
   visualize?: boolean;
 }
 
-export type ValidateCommand = CommandRun<readonly [recipe: string], RecipeOptions & JsonOptions>;
-export type PlanCommand = CommandRun<
-  readonly [recipe: string],
-  RecipeOptions & RunsOptions & JsonOptions
->;
-export type RunCommand = CommandRun<
-  readonly [recipe: string],
-  RecipeOptions & RunsOptions & JsonOptions
->;
+/** A recipe file, and `key=value` overrides of it. */
+export type RecipeArguments = readonly [recipe: string, overrides: string[]];
+
+export type ValidateCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
+export type PlanCommand = CommandRun<RecipeArguments, RecipeOptions & RunsOptions & JsonOptions>;
+export type RunCommand = CommandRun<RecipeArguments, RecipeOptions & RunsOptions & JsonOptions>;
+/** A recipe file, then a key and overrides in any order. */
+export type ExplainCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
+/** The directory of recipes. */
+export type LsCommand = CommandRun<readonly [directory?: string], JsonOptions>;
+/** The directory to begin in. */
+export type InitCommand = CommandRun<readonly [directory?: string], Record<never, never>>;
 /** Without a run: all runs. A run is a name under `runs`, or a directory. */
 export type StatusCommand = CommandRun<readonly [run?: string], RunsOptions & JsonOptions>;
 export type ResultsCommand = CommandRun<readonly [run: string], RunsOptions & JsonOptions>;

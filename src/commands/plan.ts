@@ -4,10 +4,12 @@ import { ExitCode } from "../base/errors.js";
 import type { Plan } from "../plan/plan.js";
 import type { PlannedStage, StageAction } from "../plan/stage.js";
 import type { CommandIo, PlanCommand } from "./command.js";
-import { makePlan } from "./recipe-plan.js";
+import { loadWithOptions, makePlan } from "./recipe-plan.js";
 
-export const run: PlanCommand = async ([recipe], { set, runs, json }, io) => {
-  const { plan, store } = await makePlan(recipe, { set, runs });
+export const run: PlanCommand = async ([recipe, overrides], options, io) => {
+  const { runs, json } = options;
+  const loaded = await loadWithOptions(recipe, overrides, options);
+  const { plan, store } = await makePlan(loaded, runs);
   for (const { problem } of store.problems) io.err(`warning: ${problem}`);
   if (json) {
     io.out(JSON.stringify(planJson(plan), null, 2));

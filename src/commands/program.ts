@@ -8,6 +8,9 @@ import { ExitCode } from "../base/errors.js";
 import type {
   ChatCommand,
   CommandIo,
+  ExplainCommand,
+  InitCommand,
+  LsCommand,
   PlanCommand,
   ReportCommand,
   ResultsCommand,
@@ -21,6 +24,7 @@ import type {
 /** How a command's module is found. */
 export interface CommandModules {
   validate: () => Promise<{ run: ValidateCommand }>;
+  explain: () => Promise<{ run: ExplainCommand }>;
   plan: () => Promise<{ run: PlanCommand }>;
   run: () => Promise<{ run: RunCommand }>;
   status: () => Promise<{ run: StatusCommand }>;
@@ -29,10 +33,13 @@ export interface CommandModules {
   sample: () => Promise<{ run: SampleCommand }>;
   chat: () => Promise<{ run: ChatCommand }>;
   schema: () => Promise<{ run: SchemaCommand }>;
+  ls: () => Promise<{ run: LsCommand }>;
+  init: () => Promise<{ run: InitCommand }>;
 }
 
 export const commandModules: CommandModules = {
   validate: () => import("./validate.js"),
+  explain: () => import("./explain.js"),
   plan: () => import("./plan.js"),
   run: () => import("./run.js"),
   status: () => import("./status.js"),
@@ -41,6 +48,8 @@ export const commandModules: CommandModules = {
   sample: () => import("./sample.js"),
   chat: () => import("./chat.js"),
   schema: () => import("./schema.js"),
+  ls: () => import("./ls.js"),
+  init: () => import("./init.js"),
 };
 
 /** The version of this package. */
@@ -93,15 +102,33 @@ export async function runProgram(
         exitCode = await (await load()).run(args, options, io);
       });
 
-  declare("validate <recipe>", "check a recipe and show every problem in it", modules.validate)
-    .addOption(setOption())
-    .addOption(jsonOption());
-  declare("plan <recipe>", "show which stages would run, and why", modules.plan)
-    .addOption(setOption())
+  /** Declares a command of a recipe, which takes profiles and overrides. */
+  const declareForRecipe: typeof declare = (usage, description, load) => {
+    const command = declare(usage, description, load).addOption(setOption());
+    return command.addOption(profileOption());
+  };
+  declareForRecipe(
+    "validate <recipe> [overrides...]",
+    "check a recipe and show every problem in it",
+    modules.validate,
+  ).addOption(jsonOption());
+  declareForRecipe(
+    "explain <recipe> [key-and-overrides...]",
+    "show who set a value of a recipe, and what it reaches",
+    modules.explain,
+  ).addOption(jsonOption());
+  declareForRecipe(
+    "plan <recipe> [overrides...]",
+    "show which stages would run, and why",
+    modules.plan,
+  )
     .addOption(runsOption())
     .addOption(jsonOption());
-  declare("run <recipe>", "run a recipe; what is done already is reused", modules.run)
-    .addOption(setOption())
+  declareForRecipe(
+    "run <recipe> [overrides...]",
+    "run a recipe; what is done already is reused",
+    modules.run,
+  )
     .addOption(runsOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
   declare("status [run]", "show how far runs are", modules.status)
@@ -132,6 +159,10 @@ export async function runProgram(
     for (const option of samplerOptions()) command.addOption(option);
     command.addOption(runsOption());
   }
+  declare("ls [directory]", "list recipes with what each is for", modules.ls).addOption(
+    jsonOption(),
+  );
+  declare("init [directory]", "begin with a commented recipe of your own", modules.init);
   declare("schema", "print the JSON Schema of recipes", modules.schema).addOption(
     new Option("--write", "write it to schemas/recipe.schema.json").default(false),
   );
@@ -146,6 +177,12 @@ function append(value: string, values: readonly string[] | undefined): string[] 
 
 function setOption(): Option {
   return new Option("--set <key=value>", "write a value over the recipe's; may be repeated")
+    .argParser(append)
+    .default([]);
+}
+
+function profileOption(): Option {
+  return new Option("--profile <name>", "lay a profile of the recipe over it; may be repeated")
     .argParser(append)
     .default([]);
 }

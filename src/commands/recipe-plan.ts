@@ -1,12 +1,14 @@
 /** @file The plan of a recipe file against a runs directory: what `plan` shows and `run` does. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
 import { planRun, type Plan } from "../plan/plan.js";
 import { loadRecipe, type LoadedRecipe } from "../recipe/load.js";
 import { runPaths, type RunPaths } from "../run/run-paths.js";
 import { openStore, type Store } from "../run/store.js";
 import { pinInputs } from "../stages/pins.js";
+import type { RecipeOptions } from "./command.js";
 
 export interface RecipePlan {
   loaded: LoadedRecipe;
@@ -15,12 +17,29 @@ export interface RecipePlan {
   paths: RunPaths;
 }
 
-/** Returns the plan of a recipe; reads, and writes nothing. */
-export async function makePlan(
+/**
+ * Returns a recipe with the profiles and overrides of a command line.
+ * @param overrides what comes after the recipe: `key=value`, as with `--set`
+ * @throws DllmError 2 for an argument that is no override
+ */
+export async function loadWithOptions(
   file: string,
-  { set, runs }: { set: readonly string[]; runs: string },
-): Promise<RecipePlan> {
-  const loaded = await loadRecipe(file, { set });
+  overrides: readonly string[],
+  { set, profile }: RecipeOptions,
+): Promise<LoadedRecipe> {
+  const stray = overrides.find((override) => !override.includes("="));
+  if (stray !== undefined) {
+    throw new DllmError(`unexpected argument ${stray}`, {
+      exitCode: ExitCode.usage,
+      details: ["after the recipe come values to write over it, as in sft.learning_rate=3e-4"],
+    });
+  }
+  const all = [...set, ...overrides];
+  return loadRecipe(file, { set: all, profiles: profile, environment: process.env });
+}
+
+/** Returns the plan of a recipe; reads, and writes nothing. */
+export async function makePlan(loaded: LoadedRecipe, runs: string): Promise<RecipePlan> {
   const runsRoot = resolve(runs);
   const paths = runPaths(runsRoot, loaded.recipe.name);
   const store = openStore(runsRoot);

@@ -4,6 +4,8 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
+import { refuseBlocked } from "../plan/blocked.js";
+import type { LoadedRecipe } from "../recipe/load.js";
 import { formatDuration } from "../report/format.js";
 import { createProgress } from "../report/progress.js";
 import { writeReport } from "../report/report.js";
@@ -12,16 +14,19 @@ import { evaluationLines, nextStepLines } from "../report/run-summary.js";
 import { executePlan, type RunOutcome } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
 import type { RunCommand } from "./command.js";
-import { makePlan } from "./recipe-plan.js";
+import { loadWithOptions, makePlan } from "./recipe-plan.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
 
 // A line per stage has no room in less (a pseudo-terminal may even say 0).
 const LIVE_COLUMNS = 40;
 
-export const run: RunCommand = async ([recipe], { set, runs, json }, io) => {
+export const run: RunCommand = async ([recipe, overrides], options, io) => {
+  const { runs, json } = options;
   const started = performance.now();
-  const { loaded, plan, store, paths } = await makePlan(recipe, { set, runs });
+  const loaded = await loadWithOptions(recipe, overrides, options);
+  const { plan, store, paths } = await makePlan(loaded, runs);
+  refuseBlocked(plan);
   const signals = listenForSignals();
   const progress = await createProgress({
     mode: json ? "json" : io.isTty && io.columns >= LIVE_COLUMNS ? "live" : "plain",
@@ -59,7 +64,7 @@ export const run: RunCommand = async ([recipe], { set, runs, json }, io) => {
     throw new DllmError(message, { exitCode: exitCode as ExitCode, details });
   }
   if (outcome.status === "stopped") {
-    io.err(`stopped; to go on: ${commandLine(recipe, { set, runs })}`);
+    io.err(`stopped; to go on: ${commandLine(loaded, runs)}`);
     const signal = signals.received();
     if (signal) endBySignal(signal);
   }
@@ -96,12 +101,10 @@ function shownPath(path: string): string {
   return fromHere.startsWith("..") ? path : fromHere;
 }
 
-function commandLine(
-  recipe: string,
-  { set, runs }: { set: readonly string[]; runs: string },
-): string {
+function commandLine({ file, layers: { profiles, set } }: LoadedRecipe, runs: string): string {
   const quoted = (text: string) => (/^[\w./=:@,+-]+$/.test(text) ? text : `'${text}'`);
   const settings = set.flatMap((each) => ["--set", quoted(each)]);
   const root = runs === "runs" ? [] : ["--runs", quoted(runs)];
-  return ["dllm run", quoted(recipe), ...settings, ...root].join(" ");
+  const profile = profiles.flatMap((name) => ["--profile", quoted(name)]);
+  return ["dllm run", quoted(file), ...profile, ...settings, ...root].join(" ");
 }

@@ -51,12 +51,13 @@ function changedLeaves(from: Json | undefined, to: Json | undefined, path: strin
   return JSON.stringify(from) === JSON.stringify(to) ? [] : [{ path, from, to }];
 }
 
-function isObject(value: Json | undefined): value is JsonObject {
+/** Whether a value is a JSON object. */
+export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Replaces the longest known prefix of a parameter's path by the recipe key it comes from. */
-function recipeKeyPath(path: string, origins: Readonly<Record<string, string>>): string {
+/** Returns a parameter path with the longest known prefix replaced by the recipe key that it comes from. */
+export function recipeKeyPath(path: string, origins: Readonly<Record<string, string>>): string {
   const parts = path.split(".");
   for (let length = parts.length; length >= 0; length--) {
     const origin = origins[parts.slice(0, length).join(".")];

@@ -90,7 +90,7 @@ interface IdentifiedStage {
 
 /** Returns the stages of a recipe in order, without those that only repeat an earlier one. */
 function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
-  const stages = stagesOfRecipe({ ...inputs, recipe: loaded.recipe }, hardwareOf(loaded));
+  const stages = recipeStages(loaded, inputs);
   const byId = new Map<string, IdentifiedStage>();
   const byFingerprint = new Map<string, IdentifiedStage>();
   const ordered: IdentifiedStage[] = [];
@@ -113,6 +113,17 @@ function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
     ordered.push(identified);
   }
   return ordered;
+}
+
+/**
+ * Returns the stages of a recipe (of a sweep, without its trials).
+ * @throws RecipeError 65 for hardware that cannot be resolved
+ */
+export function recipeStages(
+  loaded: LoadedRecipe,
+  inputs: Pick<PlanInputs, "pins" | "locations" | "cores">,
+): RecipeStage[] {
+  return stagesOfRecipe({ ...inputs, recipe: loaded.recipe }, hardwareOf(loaded));
 }
 
 function hardwareOf(loaded: LoadedRecipe): StageHardwareOf {

@@ -161,7 +161,7 @@ function resolveTree(
   if (issues.length > 0) throw new RecipeError(file, issues);
 
   // No issue means that nothing was left out. How it was put together is not part of it.
-  const { extends: _extends, vars: _vars, profiles: _profiles, ...whole } = recipe as Recipe;
+  const whole = withoutComposition(recipe as Recipe);
   return {
     recipe: deepFreeze(whole),
     file,
@@ -195,6 +195,13 @@ function resolveTree(
       return resolveTree(replaced.root, [...written.issues, ...replaced.issues], described, true);
     },
   };
+}
+
+const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
+
+function withoutComposition(recipe: Recipe): Recipe {
+  const kept = Object.entries(recipe).filter(([key]) => !COMPOSITION_KEYS.has(key));
+  return Object.fromEntries(kept) as unknown as Recipe;
 }
 
 const unchanged = (root: MapNode) => ({ root, issues: [] });

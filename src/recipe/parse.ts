@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument } from "yaml";
-import type { Alias, Document, Node, ParsedNode, Pair } from "yaml";
+import type { Alias, Document, Node, ParsedNode, Pair, Scalar as YamlScalar } from "yaml";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { formatPosition } from "./source-tree.js";
@@ -217,6 +217,13 @@ function findExcess(text: string, origin: Origin): Issue | undefined {
   return undefined;
 }
 
+/** The number of an integer such as 200_000, which YAML 1.2 takes for a text. */
+function plainInteger({ type, source = "" }: YamlScalar): number | undefined {
+  return type === "PLAIN" && /^-?\d+(?:_\d+)+$/.test(source)
+    ? Number(source.replaceAll("_", ""))
+    : undefined;
+}
+
 function buildTree(
   document: Document.Parsed,
   contents: ParsedNode,
@@ -269,7 +276,7 @@ function buildTree(
     if (isScalar(node)) {
       return {
         type: "scalar",
-        value: scalarValue(node.value, node.source, position),
+        value: scalarValue(plainInteger(node) ?? node.value, node.source, position),
         at: position,
       };
     }

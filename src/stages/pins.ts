@@ -81,7 +81,9 @@ async function pinDatasets(
   const sources: SourceParams[] = [];
   for (const part of parts) {
     try {
-      const { location, files } = await pinSource(part, { baseDirectory: loaded.directoryOf(keyPath) });
+      const { location, files } = await pinSource(part, {
+        baseDirectory: loaded.directoryOf(keyPath),
+      });
       locations.set(part.name, location);
       sources.push({ name: part.name, options: part.options, files });
     } catch (error) {

@@ -1,0 +1,123 @@
+/**
+ * @file `dllm explain <recipe> [key]` says who set a value, what that was laid over, and which
+ * stages it reaches. Without a key: every value of the recipe with its origin.
+ */
+import pc from "picocolors";
+import { DllmError, ExitCode } from "../base/errors.js";
+import type { JsonObject } from "../base/json.js";
+import { reachOf, type ReachedStage } from "../plan/reach.js";
+import { recipeStages } from "../plan/plan.js";
+import { nearest } from "../recipe/issues.js";
+import type { LoadedRecipe } from "../recipe/load.js";
+import type { Provenance, Writing } from "../recipe/provenance.js";
+import { pinInputs } from "../stages/pins.js";
+import type { CommandIo, ExplainCommand } from "./command.js";
+import { loadWithOptions } from "./recipe-plan.js";
+
+export const run: ExplainCommand = async ([recipe, rest], options, io) => {
+  const { key, overrides } = splitKey(rest);
+  const loaded = await loadWithOptions(recipe, overrides, options);
+  if (key === undefined) {
+    for (const line of allValues(loaded, options.json)) io.out(line);
+    return ExitCode.ok;
+  }
+  const provenance = loaded.provenance(key);
+  if (!provenance.isPresent && provenance.doc === undefined) throw unknownKey(loaded, key);
+  const stages = recipeStages(loaded, await pinInputs(loaded));
+  const reaches = reachOf(key, stages);
+  if (options.json) {
+    io.out(JSON.stringify({ ...provenance, reaches }, null, 2));
+  } else {
+    for (const line of explanation(provenance, reaches, io)) io.out(line);
+  }
+  return ExitCode.ok;
+};
+
+/** The key is the argument that is no `key=value`. */
+function splitKey(args: readonly string[]): { key?: string; overrides: string[] } {
+  const overrides = args.filter((arg) => arg.includes("="));
+  const [key, ...more] = args.filter((arg) => !arg.includes("="));
+  if (more.length > 0) {
+    throw new DllmError(`explain takes one key, found also ${more.join(", ")}`, {
+      exitCode: ExitCode.usage,
+    });
+  }
+  return { ...(key !== undefined && { key }), overrides };
+}
+
+function unknownKey(loaded: LoadedRecipe, key: string): DllmError {
+  const known = leaves(loaded.recipe as unknown as JsonObject, "").map(({ path }) => path);
+  const suggestion = nearest(key, known) ?? known.find((path) => path.endsWith(`.${key}`));
+  return new DllmError(`${loaded.file} has no key ${JSON.stringify(key)}`, {
+    exitCode: ExitCode.notFound,
+    details: [
+      ...(suggestion === undefined ? [] : [`did you mean ${JSON.stringify(suggestion)}?`]),
+      `dllm explain ${loaded.file} lists all keys`,
+    ],
+  });
+}
+
+/** Returns the explanation of one value. */
+export function explanation(
+  { keyPath, value, isPresent, writings, defaultOf, doc }: Provenance,
+  reaches: readonly ReachedStage[],
+  io: Pick<CommandIo, "isTty">,
+): string[] {
+  const colors = pc.createColors(io.isTty && process.env["NO_COLOR"] === undefined);
+  const [last, ...earlier] = writings;
+  return [
+    `${colors.bold(keyPath)}: ${isPresent ? colors.green(shortJson(value)) : "not there"}`,
+    ...(doc === undefined ? [] : [colors.dim(`  ${doc}`)]),
+    `  set by     ${last === undefined ? (defaultOf ?? "nobody") : writer(last)}`,
+    ...earlier.map((each) => `  overrides  ${shortJson(each.value)} of ${writer(each)}`),
+    ...(reaches.length === 0
+      ? [`  reaches    no parameter of a stage: it says how the recipe is run, composed or named`]
+      : reaches.map(({ stage, params }, index) => {
+          const label = index === 0 ? "reaches  " : "         ";
+          const shown = params.slice(0, SHOWN_PARAMS).join(", ");
+          const more =
+            params.length > SHOWN_PARAMS ? ` and ${params.length - SHOWN_PARAMS} more` : "";
+          return `  ${label}  ${stage}: ${shown}${more}`;
+        })),
+  ];
+}
+
+const SHOWN_PARAMS = 4;
+
+function writer({ position, by }: Writing): string {
+  return by === undefined ? position : `${position} (${by})`;
+}
+
+function allValues(loaded: LoadedRecipe, json: boolean): string[] {
+  const rows = leaves(loaded.recipe as unknown as JsonObject, "").map(({ path, value }) => {
+    const { writings, defaultOf } = loaded.provenance(path);
+    const [last] = writings;
+    return { key: path, value, setBy: last === undefined ? (defaultOf ?? "nobody") : writer(last) };
+  });
+  if (json) return rows.map((row) => JSON.stringify(row));
+  const width = (texts: readonly string[]) =>
+    Math.min(48, Math.max(...texts.map(({ length }) => length)));
+  const keyWidth = width(rows.map(({ key }) => key));
+  const valueWidth = width(rows.map(({ value }) => shortJson(value)));
+  return rows.map(({ key, value, setBy }) =>
+    `${key.padEnd(keyWidth)}  ${shortJson(value).padEnd(valueWidth)}  ${setBy}`.trimEnd(),
+  );
+}
+
+interface Leaf {
+  path: string;
+  value: unknown;
+}
+
+function leaves(section: JsonObject, prefix: string): Leaf[] {
+  return Object.entries(section).flatMap(([key, value]) => {
+    const path = `${prefix}${key}`;
+    const isSection = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isSection ? leaves(value as JsonObject, `${path}.`) : [{ path, value }];
+  });
+}
+
+function shortJson(value: unknown): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}

@@ -1,0 +1,82 @@
+/** @file `dllm ls [directory]` lists the recipes below a directory with what each is for. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
+import { parseRecipeFile } from "../recipe/layers.js";
+import { readRecipeText } from "../recipe/parse.js";
+import { findNode, type MapNode } from "../recipe/source-tree.js";
+import type { LsCommand } from "./command.js";
+
+const RECIPES = "recipes";
+
+export const run: LsCommand = async ([directory = RECIPES], { json }, io) => {
+  const found = await recipesBelow(directory);
+  for (const { file, problem } of found) {
+    if (problem !== undefined) io.err(`warning: ${file} is no recipe: ${problem}`);
+  }
+  // A file without a name is a part that recipes extend.
+  const recipes = found.filter(({ name }) => name !== undefined);
+  if (json) {
+    io.out(JSON.stringify(recipes, null, 2));
+    return ExitCode.ok;
+  }
+  const width = Math.max(...recipes.map(({ file }) => file.length));
+  for (const { file, description = "", profiles } of recipes) {
+    io.out(`${file.padEnd(width)}  ${description}`.trimEnd());
+    if (profiles.length > 0) io.out(`${" ".repeat(width)}  profiles: ${profiles.join(", ")}`);
+  }
+  if (recipes.length === 0) io.err(`there is no recipe below ${directory}`);
+  return ExitCode.ok;
+};
+
+export interface ListedRecipe {
+  file: string;
+  name?: string;
+  description?: string;
+  profiles: readonly string[];
+  /** Why the file cannot be read as a recipe. */
+  problem?: string;
+}
+
+/** Returns the YAML files below a directory in alphabetical order. @throws DllmError 66 */
+export async function recipesBelow(directory: string): Promise<ListedRecipe[]> {
+  let entries;
+  try {
+    entries = await readdir(directory, { withFileTypes: true, recursive: true });
+  } catch (cause) {
+    const isMissing = errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR";
+    throw new DllmError(`cannot list ${directory}: ${errorMessage(cause)}`, {
+      exitCode: isMissing ? ExitCode.notFound : ExitCode.ioError,
+      cause,
+    });
+  }
+  const files = entries
+    .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  return Promise.all(files.map(describe));
+}
+
+async function describe(file: string): Promise<ListedRecipe> {
+  try {
+    const { root } = parseRecipeFile(await readRecipeText(file), file);
+    const profiles = findNode(root, ["profiles"]);
+    return {
+      file,
+      ...textAt(root, "name"),
+      ...textAt(root, "description"),
+      profiles:
+        profiles.exact && profiles.node.type === "map" ? [...profiles.node.entries.keys()] : [],
+    };
+  } catch (error) {
+    if (!(error instanceof DllmError)) throw error;
+    return { file, profiles: [], problem: error.message };
+  }
+}
+
+function textAt(root: MapNode, key: "name" | "description"): Partial<ListedRecipe> {
+  const { node, exact } = findNode(root, [key]);
+  return exact && node.type === "scalar" && typeof node.value === "string"
+    ? { [key]: node.value }
+    : {};
+}
