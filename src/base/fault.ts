@@ -2,13 +2,22 @@
  * @file Named fault points of the write path, for tests: `DLLM_FAULT=point:n:action` makes the
  * n-th operation at a point fail. Every write of the project passes one (see files.ts).
  *
- * - point   `mkdir`, `write`, `append`, `fsync`, `rename`, `remove`, `link`, or `any`;
+ * - point   `mkdir`, `write`, `append`, `fsync`, `rename`, `remove`, `link`, `chmod`, or `any`;
  *           `point@text` counts only operations on paths that contain the text
  * - n       1 for the first; `2+` from the second on
  * - action  `kill` (SIGKILL before the operation), `torn` (half of the bytes, then SIGKILL),
  *           `eio`, `enospc` (the system call fails)
  */
-const faultPoints = ["mkdir", "write", "append", "fsync", "rename", "remove", "link"] as const;
+const faultPoints = [
+  "mkdir",
+  "write",
+  "append",
+  "fsync",
+  "rename",
+  "remove",
+  "link",
+  "chmod",
+] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 
 const faultActions = ["kill", "torn", "eio", "enospc"] as const;

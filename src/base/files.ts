@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
+import { chmod, mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "./errors.js";
 import { faultPoint, killThisProcess, type FaultPoint } from "./fault.js";
@@ -66,6 +66,11 @@ export function temporaryPath(target: string): string {
   return join(dirname(target), `.tmp-${process.pid}-${++temporaryNames}`);
 }
 
+/** Returns a free name in the same directory for what is about to be removed: `.trash-<pid>-<n>`. */
+export function trashPath(target: string): string {
+  return join(dirname(target), `.trash-${process.pid}-${++temporaryNames}`);
+}
+
 /** Creates a directory and its missing parents, private to the user; existing ones are kept. */
 export async function makeDirectory(path: string): Promise<void> {
   await guarded("mkdir", "create the directory", path, () => makeWithParents(path));
@@ -96,6 +101,11 @@ export async function renamePath(from: string, to: string): Promise<void> {
 /** Removes a file or a directory with its content; absent is fine. */
 export async function removePath(path: string): Promise<void> {
   await guarded("remove", "remove", path, () => rm(path, { recursive: true, force: true }));
+}
+
+/** Sets the permissions of a file or directory. */
+export async function setMode(path: string, mode: number): Promise<void> {
+  await guarded("chmod", "set the mode of", path, () => chmod(path, mode));
 }
 
 /** Forces a file's or directory's content to the disk. */

@@ -43,7 +43,14 @@ export function openJsonLines(
   };
 }
 
-function cutTornLine(path: string, tornPath: string): void {
+/** Returns how many bytes follow the last newline: a line that a crash has torn. */
+export function tornTail(path: string): number {
+  const bytes = readFileSync(path);
+  return bytes.length - (bytes.lastIndexOf(0x0a) + 1);
+}
+
+/** Moves a torn last line to the end of `tornPath`. */
+export function cutTornLine(path: string, tornPath: string): void {
   const bytes = readFileSync(path);
   const end = bytes.lastIndexOf(0x0a) + 1;
   if (end === bytes.length) return;

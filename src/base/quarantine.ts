@@ -14,10 +14,15 @@ export async function setAside(path: string): Promise<string> {
   }
 }
 
+/** Whether a name is of what interrupted writers leave. */
+export function isLeftover(name: string): boolean {
+  return /^\.(?:tmp|trash)-/.test(name);
+}
+
 /** Removes what interrupted writers left in a directory. Only for the holder of its lock. */
 export async function removeLeftovers(directory: string): Promise<void> {
   if (!existsSync(directory)) return;
   for (const name of await readdir(directory)) {
-    if (/^\.(?:tmp|trash)-/.test(name)) await removePath(join(directory, name));
+    if (isLeftover(name)) await removePath(join(directory, name));
   }
 }

@@ -6,11 +6,14 @@ import { planRun, type Plan } from "../plan/plan.js";
 import { loadRecipe, type LoadedRecipe } from "../recipe/load.js";
 import { runPaths, type RunPaths } from "../run/run-paths.js";
 import { openStore, type Store } from "../run/store.js";
-import { pinInputs } from "../stages/pins.js";
+import { pinInputs, type PinnedInputs } from "../stages/pins.js";
 
 export interface RecipePlan {
   loaded: LoadedRecipe;
   plan: Plan;
+  /** What `plan` was compared with: the plan of the run before. */
+  previous: Plan | undefined;
+  pinned: PinnedInputs;
   store: Store;
   paths: RunPaths;
 }
@@ -24,13 +27,16 @@ export async function makePlan(
   const runsRoot = resolve(runs);
   const paths = runPaths(runsRoot, loaded.recipe.name);
   const store = openStore(runsRoot);
+  const pinned = await pinInputs(loaded);
+  const previous = readPreviousPlan(paths.plan);
   const plan = planRun({
     loaded,
-    ...(await pinInputs(loaded)),
+    ...pinned,
     existing: (fingerprint) => store.existing(fingerprint),
-    previous: readPreviousPlan(paths.plan),
+    previous,
   });
-  return { loaded, plan, store, paths };
+  const invocation = { recipe: resolve(file), set };
+  return { loaded, plan: { ...plan, invocation }, previous, pinned, store, paths };
 }
 
 /** The plan of the run before; one of another version cannot be compared and counts as none. */

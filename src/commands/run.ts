@@ -11,17 +11,28 @@ import { loadRun } from "../report/run-data.js";
 import { evaluationLines, nextStepLines } from "../report/run-summary.js";
 import { executePlan, type RunOutcome } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
-import type { RunCommand } from "./command.js";
-import { makePlan } from "./recipe-plan.js";
+import type { CommandIo, JsonOptions, RecipeOptions, RunCommand, RunsOptions } from "./command.js";
+import { commandLine } from "./command-line.js";
+import { makePlan, type RecipePlan } from "./recipe-plan.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
 
 // A line per stage has no room in less (a pseudo-terminal may even say 0).
 const LIVE_COLUMNS = 40;
 
-export const run: RunCommand = async ([recipe], { set, runs, json }, io) => {
+export const run: RunCommand = ([recipe], options, io) => runRecipe(recipe, options, io);
+
+/** Runs a recipe; `announce` sees its plan before anything happens and may refuse it. */
+export async function runRecipe(
+  recipe: string,
+  { set, runs, json }: RecipeOptions & RunsOptions & JsonOptions,
+  io: CommandIo,
+  announce: (planned: RecipePlan) => void = () => undefined,
+): Promise<ExitCode> {
   const started = performance.now();
-  const { loaded, plan, store, paths } = await makePlan(recipe, { set, runs });
+  const planned = await makePlan(recipe, { set, runs });
+  announce(planned);
+  const { loaded, plan, store, paths } = planned;
   const signals = listenForSignals();
   const progress = await createProgress({
     mode: json ? "json" : io.isTty && io.columns >= LIVE_COLUMNS ? "live" : "plain",
@@ -59,12 +70,12 @@ export const run: RunCommand = async ([recipe], { set, runs, json }, io) => {
     throw new DllmError(message, { exitCode: exitCode as ExitCode, details });
   }
   if (outcome.status === "stopped") {
-    io.err(`stopped; to go on: ${commandLine(recipe, { set, runs })}`);
+    io.err(`stopped; to go on: ${commandLine(["run", recipe], { set, runs })}`);
     const signal = signals.received();
     if (signal) endBySignal(signal);
   }
   return outcome.exitCode as ExitCode;
-};
+}
 
 function closingLines(
   outcome: RunOutcome,
@@ -94,14 +105,4 @@ function count(n: number, noun: string): string {
 function shownPath(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return fromHere.startsWith("..") ? path : fromHere;
-}
-
-function commandLine(
-  recipe: string,
-  { set, runs }: { set: readonly string[]; runs: string },
-): string {
-  const quoted = (text: string) => (/^[\w./=:@,+-]+$/.test(text) ? text : `'${text}'`);
-  const settings = set.flatMap((each) => ["--set", quoted(each)]);
-  const root = runs === "runs" ? [] : ["--runs", quoted(runs)];
-  return ["dllm run", quoted(recipe), ...settings, ...root].join(" ");
 }

@@ -25,6 +25,16 @@ export interface Plan {
   stages: readonly PlannedStage[];
   /** Only of a recipe with a sweep; its stages are all in `stages`. */
   sweep?: SweepPlan;
+  /** How it was asked for, to ask again; a plan that nobody asked for on a command line has none. */
+  invocation?: Invocation;
+}
+
+/** What `dllm run` was called with. */
+export interface Invocation {
+  /** The recipe's absolute path. */
+  recipe: string;
+  /** `--set` overrides, in order. */
+  set: readonly string[];
 }
 
 /** What the store holds under a fingerprint: a verified artifact, a checkpoint, or a ruin. */

@@ -65,7 +65,7 @@ export async function executePlan(inputs: ExecutePlanInputs): Promise<RunOutcome
   const lock = await acquireLock(paths.lock, { what: paths.directory });
   try {
     await writeFileAtomic(paths.recipe, `${canonicalJson(inputs.recipe)}\n`);
-    await writeJson(paths.plan, plan);
+    await inputs.store.refer(() => writeJson(paths.plan, plan), inputs.stop);
     await linkStages(inputs, paths);
     const journal = openJournal(paths);
     const started = clock.now();

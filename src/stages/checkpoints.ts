@@ -3,9 +3,9 @@
  * set aside. The caller holds the working directory's lock.
  */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { checkpointName, readCheckpoints, type Checkpoint } from "../base/checkpoint-directory.js";
-import { publishDirectory, removePath, renamePath, temporaryPath } from "../base/fs.js";
+import { publishDirectory, removePath, renamePath, trashPath } from "../base/fs.js";
 import { setAside } from "../base/quarantine.js";
 import type { StageMessage } from "../plan/stage-files.js";
 import { FEWEST_CHECKPOINTS, type CheckpointStore } from "../plan/stage.js";
@@ -30,7 +30,7 @@ export function openCheckpoints(
   async function prune(keep: number): Promise<void> {
     const { valid } = readCheckpoints(directory, Infinity);
     for (const { directory: path } of valid.slice(Math.max(keep, FEWEST_CHECKPOINTS))) {
-      const trash = join(dirname(path), temporaryPath(path).replace(/^.*\.tmp-/, ".trash-"));
+      const trash = trashPath(path);
       await renamePath(path, trash);
       await removePath(trash);
     }
