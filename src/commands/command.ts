@@ -63,9 +63,13 @@ export type PlanCommand = CommandRun<
   readonly [recipe: string],
   RecipeOptions & RunsOptions & JsonOptions
 >;
+export interface RestartOptions {
+  /** Begin stages anew whose checkpoints are all damaged. */
+  allowRestart: boolean;
+}
 export type RunCommand = CommandRun<
   readonly [recipe: string],
-  RecipeOptions & RunsOptions & JsonOptions
+  RecipeOptions & RunsOptions & JsonOptions & RestartOptions
 >;
 /** Without a run: all runs. A run is a name under `runs`, or a directory. */
 export type StatusCommand = CommandRun<readonly [run?: string], RunsOptions & JsonOptions>;
@@ -79,7 +83,10 @@ export type CancelCommand = CommandRun<
   readonly [run: string],
   RunsOptions & { kill: boolean; /** Seconds. */ timeout: number }
 >;
-export type ResumeCommand = CommandRun<readonly [run: string], RunsOptions & JsonOptions>;
+export type ResumeCommand = CommandRun<
+  readonly [run: string],
+  RunsOptions & JsonOptions & RestartOptions
+>;
 /** A run, or a recipe: what would be another stage in its next run. */
 export type WhyCommand = CommandRun<
   readonly [target: string, stage: string],

@@ -124,9 +124,11 @@ export async function runProgram(
   declare("run <recipe>", "run a recipe; what is done already is reused", modules.run)
     .addOption(setOption())
     .addOption(runsOption())
+    .addOption(restartOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
   declare("resume <run>", "run the recipe of a run again: go on where it stopped", modules.resume)
     .addOption(runsOption())
+    .addOption(restartOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
   declare("cancel <run>", "stop a running run: its stages checkpoint and end", modules.cancel)
     .addOption(new Option("--kill", "end its stages at once").default(false))
@@ -223,6 +225,13 @@ function setOption(): Option {
 
 function runsOption(): Option {
   return new Option("--runs <directory>", "directory of all runs").default("runs");
+}
+
+function restartOption(): Option {
+  return new Option(
+    "--allow-restart",
+    "begin a stage anew when all its checkpoints are damaged",
+  ).default(false);
 }
 
 function jsonOption(): Option {

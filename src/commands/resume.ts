@@ -10,13 +10,13 @@ import type { ResumeCommand } from "./command.js";
 import type { RecipePlan } from "./recipe-plan.js";
 import { runRecipe } from "./run.js";
 
-export const run: ResumeCommand = async ([name], { runs, json }, io) => {
+export const run: ResumeCommand = async ([name], { runs, ...options }, io) => {
   const directory = findRun(name, runs);
   const recorded = readPlan(directory);
   const { recipe, set } = invocationOf(recorded);
   // A run given by its path is resumed where it is.
   const root = existsSync(join(runs, name, "plan.json")) ? runs : dirname(resolve(directory));
-  return runRecipe(recipe, { set: [...set], runs: root, json }, io, (planned) => {
+  return runRecipe(recipe, { set: [...set], runs: root, ...options }, io, (planned) => {
     if (planned.plan.name !== recorded.name) {
       throw new DllmError(`${recipe} is now the recipe of another run: ${planned.plan.name}`, {
         exitCode: ExitCode.invalidInput,

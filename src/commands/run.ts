@@ -11,7 +11,14 @@ import { loadRun } from "../report/run-data.js";
 import { evaluationLines, nextStepLines } from "../report/run-summary.js";
 import { executePlan, type RunOutcome } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
-import type { CommandIo, JsonOptions, RecipeOptions, RunCommand, RunsOptions } from "./command.js";
+import type {
+  CommandIo,
+  JsonOptions,
+  RecipeOptions,
+  RestartOptions,
+  RunCommand,
+  RunsOptions,
+} from "./command.js";
 import { commandLine } from "./command-line.js";
 import { makePlan, type RecipePlan } from "./recipe-plan.js";
 
@@ -25,7 +32,7 @@ export const run: RunCommand = ([recipe], options, io) => runRecipe(recipe, opti
 /** Runs a recipe; `announce` sees its plan before anything happens and may refuse it. */
 export async function runRecipe(
   recipe: string,
-  { set, runs, json }: RecipeOptions & RunsOptions & JsonOptions,
+  { set, runs, json, allowRestart }: RecipeOptions & RunsOptions & JsonOptions & RestartOptions,
   io: CommandIo,
   announce: (planned: RecipePlan) => void = () => undefined,
 ): Promise<ExitCode> {
@@ -49,6 +56,7 @@ export async function runRecipe(
       store,
       stageScript,
       emit: progress.sink,
+      allowRestart,
       stop: signals.stop,
       kill: signals.kill,
     });

@@ -80,10 +80,12 @@ function isDirectory(path: string): boolean {
 /** Returns the names of the runs in a directory of runs, in alphabetical order. */
 export function listRuns(runs: string): string[] {
   if (!isDirectory(runs)) return [];
-  return readdirSync(runs)
-    // A file may lie there too, and then nothing is below it.
-    .filter((name) => !name.startsWith(".") && existsSync(join(runs, name, "plan.json")))
-    .sort();
+  return (
+    readdirSync(runs)
+      // A file may lie there too, and then nothing is below it.
+      .filter((name) => !name.startsWith(".") && existsSync(join(runs, name, "plan.json")))
+      .sort()
+  );
 }
 
 /**

@@ -33,7 +33,9 @@ export function checkNames(directory: string, problems: Problem[], rules: NameRu
       const below = join(path, name);
       const found = lstatSync(below, { throwIfNoEntry: false });
       if (!found) continue; // removed since it was listed
-      if (!isLeftover(name)) visit(below, found, path === join(directory, links ?? "\0"));
+      const isDirectory = found.isDirectory();
+      if (!isLeftover({ name, isDirectory }))
+        visit(below, found, path === join(directory, links ?? "\0"));
       else if (!isLive) problems.push(leftover(below));
     }
   };

@@ -45,11 +45,13 @@ export function findGarbage(options: GarbageOptions): Garbage[] {
   const garbage = (what: Garbage["what"], path: string): Garbage => {
     return { path, what, bytes: diskUsage(path) };
   };
-  return readdirSync(stages)
-    .sort()
-    .flatMap((name) => {
+  return readdirSync(stages, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const { name } = entry;
       const path = join(stages, name);
-      if (isLeftover(name)) return [garbage("leftover", path)];
+      if (isLeftover({ name, isDirectory: entry.isDirectory() }))
+        return [garbage("leftover", path)];
       // What is not named by a fingerprint is not ours to remove.
       if (!isFingerprint(name)) return [];
       if (!kept.has(name)) return [garbage("stage", path)];

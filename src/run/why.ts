@@ -138,17 +138,22 @@ export function explainStage(id: string, comparison: Comparison): Explanation {
 
 const FINGERPRINT_DIGITS = 12;
 
-/** Returns an explanation as lines, inputs indented below what they are inputs of. */
-export function explanationLines(explanation: Explanation): string[] {
+/**
+ * Returns an explanation as lines, inputs indented below what they are inputs of; what is the
+ * input of several stages is explained once.
+ */
+export function explanationLines(explanation: Explanation, told = new Set<string>()): string[] {
   const { before, after, changes, inputs } = explanation;
   const short = (text: string | null) => text?.slice(0, FINGERPRINT_DIGITS) ?? "none";
   if (before === after) return [`nothing differs: fingerprint ${short(after)} as before`];
   return [
     `fingerprint ${short(before)} -> ${short(after)}`,
     ...changes,
-    ...inputs.flatMap(({ input, explanation: below }) => [
-      `input ${input}: ${below.stage}`,
-      ...explanationLines(below).map((line) => `  ${line}`),
-    ]),
+    ...inputs.flatMap(({ input, explanation: below }) => {
+      if (told.has(below.stage)) return [`input ${input}: ${below.stage}, see above`];
+      told.add(below.stage);
+      const lines = explanationLines(below, told).map((line) => `  ${line}`);
+      return [`input ${input}: ${below.stage}`, ...lines];
+    }),
   ];
 }

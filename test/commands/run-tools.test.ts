@@ -1,8 +1,10 @@
 /** @file status, logs, cancel, fsck and gc against the runs of toy stages. */
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   readdirSync,
   renameSync,
@@ -10,14 +12,15 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { runCli } from "../../src/cli.js";
 import { readRunStatus } from "../../src/run/run-status.js";
 import { bundleToy, isRunning, runToy, startToy, toyPlan, type Toy } from "../run/toy-runs.js";
 import { fakeIo } from "../support/recipes.js";
-import { inTemporaryDirectory } from "../support/temporary-directory.js";
+import { inMemoryDirectory } from "../support/temporary-directory.js";
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -39,7 +42,7 @@ const toyStage = (runs: string, id: string) => join(runs, "toy", "stages", id);
 
 describe("status", () => {
   test("of a run that goes on: progress, time left, holder; and of one that ended", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, hanging, calm);
       plan.stages = plan.stages.map((stage) => {
         return { ...stage, estimate: { units: 6, unit: "step" } };
@@ -75,7 +78,7 @@ describe("status", () => {
   });
 
   test("of a sweep: trials by their metric", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, calm);
       plan.sweep = {
         method: "grid",
@@ -103,7 +106,7 @@ describe("status", () => {
   });
 
   test("of ten thousand stages takes less than a second", async () => {
-    await inTemporaryDirectory((runs) => {
+    await inMemoryDirectory((runs) => {
       const directory = join(runs, "big");
       mkdirSync(join(directory, "stages"), { recursive: true });
       const template = toyPlan(calm).stages[0]!;
@@ -111,9 +114,9 @@ describe("status", () => {
         const id = `stage-${i}`;
         const fingerprint = i.toString(16).padStart(64, "0");
         const working = join(directory, "stages", id);
-        mkdirSync(working);
         // Half finished, half never begun.
         if (i % 2 === 0) {
+          mkdirSync(working);
           const result = { schema: 1, reason: "ok", fingerprint, id, kind: "sft", artifact: "a" };
           const times = { durationSeconds: 1, totalSeconds: 1, metrics: {} };
           writeFileSync(join(working, "result.json"), JSON.stringify({ ...result, ...times }));
@@ -133,7 +136,7 @@ describe("status", () => {
   });
 
   test("of a plan that a newer version wrote is refused, not guessed", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       mkdirSync(join(runs, "toy"));
       const plan = join(runs, "toy", "plan.json");
       writeFileSync(plan, '{"schema": 2, "stages": []}');
@@ -156,7 +159,7 @@ describe("status", () => {
 
 describe("logs", () => {
   test("of the newest stage, or the named one; only the last lines; nothing that moves the cursor", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(calm, { ...calm, misbehave: "exit-nine", at: 3 }));
       const log = join(runs, "toy", "stages", "sft", "out.log");
       expect(await dllm("logs", "toy", "--runs", runs)).toEqual({
@@ -186,7 +189,7 @@ describe("logs", () => {
   });
 
   test("-f follows from one stage to the next until the run ends", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan(hanging, { ...hanging, at: 2 }));
       await run.misbehaving("pretrain");
       const pid = ((await run.event(({ event }) => event === "stage-started")) as { pid?: number })
@@ -219,7 +222,7 @@ describe("logs", () => {
 
 describe("cancel", () => {
   test("stops the executor, waits, and says how to go on", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan(hanging));
       await run.misbehaving("pretrain");
       const cancelled = await dllm("cancel", "toy", "--runs", runs);
@@ -238,7 +241,7 @@ describe("cancel", () => {
   });
 
   test("--kill ends a stage that does not stop", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan({ ...hanging, misbehave: "ignore-stop" }));
       await run.misbehaving("pretrain");
       const { pid } = (await run.event(({ event }) => event === "stage-started")) as unknown as {
@@ -253,7 +256,7 @@ describe("cancel", () => {
   });
 
   test("signals nobody when the number belongs to another process by now", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(calm));
       const lock = join(runs, "toy", "run.lock.json");
       const holder = { host: "elsewhere", bootId: "b", pid: 1, startTime: "1" };
@@ -276,12 +279,24 @@ describe("cancel", () => {
 });
 
 describe("fsck", () => {
+  let template: string;
+  beforeAll(async () => {
+    template = mkdtempSync(join(tmpdir(), "dllm-template-"));
+    await runToy(toy, template, toyPlan(calm, calm));
+  });
+  afterAll(() => rmSync(template, { recursive: true }));
+
+  /** A finished run; copied, as its stages take a second. */
+  function copyRun(runs: string): void {
+    cpSync(template, runs, { recursive: true, verbatimSymlinks: true });
+  }
+
   test("finds nothing wrong with a run, and says what it looked at", async () => {
-    await inTemporaryDirectory(async (runs) => {
-      await runToy(toy, runs, toyPlan(calm, calm));
+    await inMemoryDirectory(async (runs) => {
+      copyRun(runs);
       expect(await dllm("fsck", "toy", "--runs", runs)).toEqual({
         exitCode: 0,
-        stdout: "everything is in order: 1 run, 2 stages, 28 files\n",
+        stdout: "everything is in order: 1 run, 2 stages, 32 files\n",
         stderr: "",
       });
       const all = await dllm("fsck", "--runs", runs, "--json");
@@ -289,7 +304,7 @@ describe("fsck", () => {
         ok: true,
         runs: 1,
         stages: 2,
-        files: 28,
+        files: 32,
         problems: [],
       });
     });
@@ -441,8 +456,8 @@ describe("fsck", () => {
     ],
   ];
   test.each(damages)("finds %s", async (_, damage, message) => {
-    await inTemporaryDirectory(async (runs) => {
-      await runToy(toy, runs, toyPlan(calm, calm));
+    await inMemoryDirectory(async (runs) => {
+      copyRun(runs);
       damage(runs);
       const { exitCode, stdout, stderr } = await dllm("fsck", "toy", "--runs", runs);
       expect(stderr).toBe("");
@@ -456,7 +471,7 @@ describe("fsck", () => {
   });
 
   test("finds a process that works for a run without executor", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan({ ...hanging, misbehave: "ignore-stop" });
       const run = startToy(toy, runs, plan);
       await run.misbehaving("pretrain");
@@ -476,8 +491,8 @@ describe("fsck", () => {
   });
 
   test("--repair does what a run would, and then nothing is wrong", async () => {
-    await inTemporaryDirectory(async (runs) => {
-      await runToy(toy, runs, toyPlan(calm, calm));
+    await inMemoryDirectory(async (runs) => {
+      copyRun(runs);
       for (const [name, damage] of damages) {
         if (
           /^(a changed|leftovers|a torn journal|a stage of no plan|a link to|files that)/.test(name)
@@ -499,7 +514,7 @@ describe("fsck", () => {
   });
 
   test("--secret looks for a secret in every file, as it is and encoded", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(calm));
       vi.stubEnv("CANARY", "hf_Sêcret+value");
       try {
@@ -532,19 +547,19 @@ describe("gc", () => {
   const first = { steps: 5, saveEvery: 2 };
 
   test("removes what no run refers to, and nothing else", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(first));
       await runToy(toy, runs, toyPlan(calm));
       const stages = join(runs, ".store", "stages");
       const old = join(stages, toyPlan(first).stages[0]!.fingerprint);
       mkdirSync(join(stages, ".trash-1-1"));
       mkdirSync(join(stages, "not-ours"));
-      const size = "\\d+ KiB";
+      const size = "[\\d.]+ KiB";
 
       const dry = await dllm("gc", "--dry-run", "--runs", runs);
       expect(dry.stdout).toMatch(
         new RegExp(
-          `^would remove  leftover  ${join(stages, ".trash-1-1")}  ${size.replace("KiB", "\\w+")}\n` +
+          `^would remove  leftover  ${join(stages, ".trash-1-1")}  ${size}\n` +
             `would remove  stage  ${old}  ${size}\n` +
             `would remove 2 of the store's directories, ${size}\n$`,
         ),
@@ -567,7 +582,7 @@ describe("gc", () => {
   });
 
   test("--checkpoints removes those of finished stages only", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(calm, { ...calm, misbehave: "bad-data", at: 3 }));
       await dllm("gc", "--checkpoints", "--runs", runs);
       expect(existsSync(join(toyStage(runs, "pretrain"), "checkpoints"))).toBe(false);
@@ -577,19 +592,19 @@ describe("gc", () => {
   });
 
   test("spares what a stage process works on, though no run refers to it any more", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan(hanging));
       await run.misbehaving("pretrain");
       rmSync(join(runs, "toy", "plan.json"));
       const { stdout } = await dllm("gc", "--runs", runs);
-      expect(stdout).toMatch(/^in use, kept  stage  \S+  \d+ KiB\nnothing to remove\n$/);
+      expect(stdout).toMatch(/^in use, kept {2}stage {2}\S+ {2}\d+ KiB\nnothing to remove\n$/);
       run.child.kill("SIGTERM");
       await run.exited;
     });
   });
 
   test("removes nothing while a run cannot say what it refers to", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(first));
       await runToy(toy, runs, toyPlan(calm));
       const plan = join(runs, "toy", "plan.json");
@@ -605,7 +620,7 @@ describe("gc", () => {
   });
 
   test("asks on a terminal", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       await runToy(toy, runs, toyPlan(first));
       await runToy(toy, runs, toyPlan(calm));
       const { PassThrough } = await import("node:stream");
@@ -619,7 +634,7 @@ describe("gc", () => {
         const io = { ...fakeIo(), isTty: true, input: input as unknown as NodeJS.ReadStream };
         expect(await runCli(["gc", "--runs", runs], io)).toBe(0);
         expect(io.stdout()).toMatch(
-          /^remove  stage  .*\nremove 1 of the store's directories, \d+ KiB\? \[y\/N\] /,
+          /^remove {2}stage {2}.*\nremove 1 of the store's directories, \d+ KiB\? \[y\/N\] /,
         );
         expect(io.stdout().includes("removed 1 of")).toBe(removed);
       }
