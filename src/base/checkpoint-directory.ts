@@ -24,7 +24,8 @@ export function checkpointName(step: number): string {
   return `step-${String(step).padStart(6, "0")}`;
 }
 
-function readStep(directory: string): Checkpoint {
+/** Returns a checkpoint by its manifest, which decides its step. @throws where it is none */
+export function readStep(directory: string): Checkpoint {
   const manifest = readManifest(directory);
   const step = manifest.step;
   if (typeof step !== "number" || !Number.isSafeInteger(step)) {

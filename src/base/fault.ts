@@ -1,18 +1,48 @@
 /**
  * @file Named fault points of the write path, for tests: `DLLM_FAULT=point:n:action` makes the
- * n-th operation at a point fail. Every write of the project passes one (see files.ts).
+ * n-th operation at a point fail. Every write of the project passes one (see files.ts). Tests can
+ * also watch the operations, to think through what a loss of power would leave of them.
  *
- * - point   `mkdir`, `write`, `append`, `fsync`, `rename`, `remove`, `link`, or `any`;
- *           `point@text` counts only operations on paths that contain the text
+ * - point   `mkdir`, `create`, `write`, `append`, `cut`, `chmod`, `fsync`, `rename`, `remove`,
+ *           `link`, or `any`; `point@text` counts only operations on paths that contain the text
  * - n       1 for the first; `2+` from the second on
  * - action  `kill` (SIGKILL before the operation), `torn` (half of the bytes, then SIGKILL),
- *           `eio`, `enospc` (the system call fails)
+ *           `eio`, `enospc`, `edquot`, `efbig`, `emfile` (the system call fails)
  */
-const faultPoints = ["mkdir", "write", "append", "fsync", "rename", "remove", "link"] as const;
-export type FaultPoint = (typeof faultPoints)[number];
+const faultPoints = [
+  "mkdir",
+  "create",
+  "write",
+  "append",
+  "cut",
+  "chmod",
+  "fsync",
+  "rename",
+  "remove",
+  "link",
+] as const;
+type FaultPoint = (typeof faultPoints)[number];
 
-const faultActions = ["kill", "torn", "eio", "enospc"] as const;
-export type FaultAction = (typeof faultActions)[number];
+const systemErrors = {
+  eio: "i/o error",
+  enospc: "no space left on device",
+  edquot: "disk quota exceeded",
+  efbig: "file too large",
+  emfile: "too many open files",
+} as const;
+
+const faultActions = ["kill", "torn", "eio", "enospc", "edquot", "efbig", "emfile"] as const;
+type FaultAction = (typeof faultActions)[number];
+
+/** An operation about to happen. */
+export type Operation =
+  | { point: "mkdir" | "create" | "chmod" | "fsync" | "remove"; path: string }
+  | { point: "write" | "append"; path: string; bytes: Uint8Array }
+  | { point: "cut"; path: string; length: number }
+  /** `from` becomes `path`. */
+  | { point: "rename"; path: string; from: string }
+  /** `path` becomes a symbolic link to `target`. */
+  | { point: "link"; path: string; target: string };
 
 interface Fault {
   point: FaultPoint | "any";
@@ -42,6 +72,7 @@ export function parseFault(text: string): Fault {
 
 let fault: Fault | undefined;
 let passed = 0;
+let observer: ((operation: Operation) => void) | undefined;
 
 /** Sets the fault of this process, counting from now; undefined for none. */
 export function injectFault(text: string | undefined): void {
@@ -50,6 +81,11 @@ export function injectFault(text: string | undefined): void {
 }
 
 injectFault(process.env.DLLM_FAULT);
+
+/** Shows every operation of this process to an observer before it happens; undefined for none. */
+export function observeOperations(observe: ((operation: Operation) => void) | undefined): void {
+  observer = observe;
+}
 
 function systemError(code: string, text: string, path: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${text}, injected at '${path}'`), { code, path });
@@ -67,7 +103,9 @@ export function killThisProcess(): never {
  * bytes and then call killThisProcess().
  * @throws a system error when the fault asks for one
  */
-export function faultPoint(point: FaultPoint, path: string): boolean {
+export function faultPoint(operation: Operation): boolean {
+  observer?.(operation);
+  const { point, path } = operation;
   if (!fault || (fault.point !== "any" && fault.point !== point)) return false;
   if (!path.includes(fault.pathPart)) return false;
   passed++;
@@ -78,8 +116,10 @@ export function faultPoint(point: FaultPoint, path: string): boolean {
     case "torn":
       return point === "write" || point === "append" ? true : killThisProcess();
     case "eio":
-      throw systemError("EIO", "i/o error", path);
     case "enospc":
-      throw systemError("ENOSPC", "no space left on device", path);
+    case "edquot":
+    case "efbig":
+    case "emfile":
+      throw systemError(fault.action.toUpperCase(), systemErrors[fault.action], path);
   }
 }

@@ -3,104 +3,117 @@
  * errors that say what to do. Import them through fs.ts.
  */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from "node:fs";
+import { chmod, lstat, mkdir, open, rename, rm, symlink, type FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "./errors.js";
-import { faultPoint, killThisProcess, type FaultPoint } from "./fault.js";
+import { faultPoint, killThisProcess, type Operation } from "./fault.js";
+import { ioError } from "./io-error.js";
+
+export { ioError } from "./io-error.js";
 
 /** Bytes to write, whole or in pieces that are made on demand. */
 export type FileData = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
+/** Private to the user, whatever the umask allows. */
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+/** What is published changes no more. */
+const PUBLISHED_MODE = 0o444;
+
 const READ_BYTES = 1 << 20;
 
-const ioExitCodes: Record<string, ExitCode> = {
-  ENOENT: ExitCode.notFound,
-  EACCES: ExitCode.noPermission,
-  EPERM: ExitCode.noPermission,
-  EROFS: ExitCode.cannotCreate,
-  EEXIST: ExitCode.cannotCreate,
-  ENOTDIR: ExitCode.cannotCreate,
-  ENOTEMPTY: ExitCode.cannotCreate,
-  ENAMETOOLONG: ExitCode.cannotCreate,
-};
-
-const ioHints: Record<string, string> = {
-  ENOSPC: "the disk is full: free some space and run the command again",
-  EDQUOT: "the disk quota is used up: free some space and run the command again",
-  EACCES: "you lack the permission for it",
-  EPERM: "you lack the permission for it",
-  EROFS: "the file system is read-only",
-  EMFILE: "too many open files: raise the limit (ulimit -n)",
-};
-
-/** Returns a failed file operation as a DllmError: 66, 73, 77, or 74 for everything else. */
-export function ioError(action: string, path: string, cause: unknown): DllmError {
-  if (cause instanceof DllmError) return cause;
-  const code = errorCode(cause) ?? "";
-  const hint = ioHints[code];
-  return new DllmError(`cannot ${action} ${path}: ${errorMessage(cause)}`, {
-    exitCode: ioExitCodes[code] ?? ExitCode.ioError,
-    details: hint === undefined ? [] : [hint],
-    cause,
-  });
-}
-
 async function guarded<T>(
-  point: FaultPoint,
+  operation: Operation,
   action: string,
-  path: string,
-  operation: (torn: boolean) => Promise<T>,
+  perform: (torn: boolean) => Promise<T>,
 ): Promise<T> {
   try {
-    return await operation(faultPoint(point, path));
+    return await perform(faultPoint(operation));
   } catch (error) {
-    throw ioError(action, path, error);
+    throw ioError(action, operation.path, error, neededBytes(operation));
   }
+}
+
+function neededBytes(operation: Operation): number | undefined {
+  return "bytes" in operation ? operation.bytes.length : undefined;
 }
 
 let temporaryNames = 0;
 
-/** Returns a name in the same directory that no other process uses: `.tmp-<pid>-<n>`. */
+/** Returns a free name in the same directory: `.tmp-<pid>-<n>`. */
 export function temporaryPath(target: string): string {
-  return join(dirname(target), `.tmp-${process.pid}-${++temporaryNames}`);
+  return freeName(target, "tmp");
+}
+
+/** Returns a free name in the same directory for what is about to be removed. */
+export function trashPath(target: string): string {
+  return freeName(target, "trash");
+}
+
+/** A process of the same number may have left its own behind. */
+function freeName(target: string, prefix: string): string {
+  for (;;) {
+    const path = join(dirname(target), `.${prefix}-${process.pid}-${++temporaryNames}`);
+    if (!existsSync(path)) return path;
+  }
 }
 
 /** Creates a directory and its missing parents, private to the user; existing ones are kept. */
 export async function makeDirectory(path: string): Promise<void> {
-  await guarded("mkdir", "create the directory", path, () => makeWithParents(path));
-}
-
-/** Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever. */
-async function makeWithParents(path: string): Promise<void> {
+  // Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever.
   const missing: string[] = [];
   for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
-  for (const directory of missing.reverse()) {
-    await mkdir(directory, { mode: 0o700 }).catch((error: unknown) => {
-      if (errorCode(error) === "EEXIST") return; // another process was quicker
-      if (errorCode(error) !== "ENOENT") throw error;
-      // The parent is there and yet does not take it: a file system without files of users.
-      throw Object.assign(new Error("nothing can be created there"), { code: "EROFS" });
-    });
-  }
-  if (missing.length === 0 && !(await stat(path)).isDirectory()) {
-    throw Object.assign(new Error("a file is in the way"), { code: "EEXIST" });
+  await guarded({ point: "mkdir", path }, "create the directory", async () => {
+    for (const directory of missing.reverse()) await makeOne(directory);
+    // Never through a link: what we would write behind it is somebody else's.
+    if (missing.length === 0 && !(await lstat(path)).isDirectory()) {
+      throw Object.assign(new Error("a file or link is in the way"), { code: "EEXIST" });
+    }
+  });
+}
+
+async function makeOne(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { mode: DIRECTORY_MODE });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return; // another process was quicker
+    if (errorCode(error) !== "ENOENT") throw error;
+    // The parent is there and yet does not take it: a file system without files of users.
+    throw Object.assign(new Error("nothing can be created there"), { code: "EROFS" });
   }
 }
 
 /** Renames within one file system. */
 export async function renamePath(from: string, to: string): Promise<void> {
-  await guarded("rename", `rename ${from} to`, to, () => rename(from, to));
+  await guarded({ point: "rename", path: to, from }, `rename ${from} to`, () => rename(from, to));
 }
 
 /** Removes a file or a directory with its content; absent is fine. */
 export async function removePath(path: string): Promise<void> {
-  await guarded("remove", "remove", path, () => rm(path, { recursive: true, force: true }));
+  await guarded({ point: "remove", path }, "remove", () =>
+    rm(path, { recursive: true, force: true }),
+  );
+}
+
+/** Sets the permissions of a file or directory. */
+export async function setMode(path: string, mode: number): Promise<void> {
+  await guarded({ point: "chmod", path }, "set the mode of", () => chmod(path, mode));
 }
 
 /** Forces a file's or directory's content to the disk. */
 export async function syncPath(path: string): Promise<void> {
-  await guarded("fsync", "force to the disk", path, async () => {
+  await guarded({ point: "fsync", path }, "force to the disk", async () => {
     const handle = await open(path, "r");
     try {
       await handle.sync();
@@ -110,12 +123,24 @@ export async function syncPath(path: string): Promise<void> {
   });
 }
 
+/** Makes a file read-only and forces it to the disk: the end of writing it. */
+export async function sealFile(path: string): Promise<void> {
+  await setMode(path, PUBLISHED_MODE);
+  await syncPath(path);
+}
+
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, offset);
     offset += bytesWritten;
   }
 }
+
+// Through no symbolic link: the name is ours, and what it may point to is not.
+const WRITE_FLAGS =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+const APPEND_FLAGS =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
 
 /**
  * Writes a file in place and forces it to the disk. Only for files inside a directory that is
@@ -125,15 +150,12 @@ export async function writeFile(path: string, data: FileData): Promise<void> {
   const pieces =
     typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   const action = "write";
-  let handle: FileHandle;
-  try {
-    handle = await open(path, "w");
-  } catch (error) {
-    throw ioError(action, path, error);
-  }
+  const handle = await guarded({ point: "create", path }, action, () =>
+    open(path, WRITE_FLAGS, FILE_MODE),
+  );
   try {
     for await (const piece of pieces) {
-      await guarded("write", action, path, async (torn) => {
+      await guarded({ point: "write", path, bytes: piece }, action, async (torn) => {
         if (torn) {
           await writeAll(handle, piece.subarray(0, piece.length >> 1));
           killThisProcess();
@@ -141,7 +163,7 @@ export async function writeFile(path: string, data: FileData): Promise<void> {
         await writeAll(handle, piece);
       });
     }
-    await guarded("fsync", action, path, () => handle.sync());
+    await guarded({ point: "fsync", path }, action, () => handle.sync());
   } finally {
     await handle.close();
   }
@@ -176,38 +198,73 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 /** Makes `path` a symbolic link to `target` (relative to the link), replacing what was there. */
 export async function linkAtomic(path: string, target: string): Promise<void> {
   const temporary = temporaryPath(path);
-  await guarded("link", "link", path, () => symlink(target, temporary));
+  await guarded({ point: "link", path: temporary, target }, "link", () =>
+    symlink(target, temporary),
+  );
   await renamePath(temporary, path);
 }
 
-/**
- * Appends one line in a single write, so that lines of several processes never mix and a crash
- * can tear only the last one.
- * @param file a path, or a descriptor opened for appending
- */
-export function appendLine(file: string | number, line: string): void {
-  if (line.includes("\n")) throw new TypeError("appendLine: the line contains a newline");
-  const path = typeof file === "string" ? file : `file descriptor ${file}`;
-  const bytes = Buffer.from(`${line}\n`);
+const NEWLINE = 0x0a;
+
+/** A file that is only appended to. */
+export interface AppendFile {
+  /**
+   * Appends one line in a single write, so that lines of several processes never mix and a crash
+   * can tear only the last one.
+   * @param durable forces it to the disk before returning
+   */
+  append(line: string | Uint8Array, options?: { durable: boolean }): void;
+  close(): void;
+}
+
+/** Opens a file for appending, creating it where it is absent. */
+export function openForAppending(path: string): AppendFile {
+  const descriptor = sync({ point: "create", path }, "open", () =>
+    openSync(path, APPEND_FLAGS, FILE_MODE),
+  );
+  return {
+    append(line, { durable } = { durable: false }) {
+      const text = typeof line === "string" ? Buffer.from(line) : Buffer.from(line);
+      if (text.includes(NEWLINE)) throw new TypeError("append: the line contains a newline");
+      const bytes = Buffer.concat([text, Buffer.of(NEWLINE)]);
+      sync({ point: "append", path, bytes }, "append to", (torn) => {
+        if (torn) {
+          writeSync(descriptor, bytes, 0, bytes.length >> 1);
+          killThisProcess();
+        }
+        const written = writeSync(descriptor, bytes);
+        if (written < bytes.length) {
+          const problem = `wrote ${written} of ${bytes.length} bytes`;
+          throw Object.assign(new Error(problem), { code: "ENOSPC" });
+        }
+      });
+      if (durable) sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+    },
+    close: () => closeSync(descriptor),
+  };
+}
+
+/** Cuts a file to a length, and forces that to the disk. */
+export function cutFile(path: string, length: number): void {
+  const descriptor = sync({ point: "cut", path, length }, "cut", () =>
+    openSync(path, constants.O_RDWR | constants.O_NOFOLLOW),
+  );
   try {
-    const torn = faultPoint("append", path);
-    const descriptor = typeof file === "string" ? openSync(file, "a") : file;
-    try {
-      if (torn) {
-        writeSync(descriptor, bytes, 0, bytes.length >> 1);
-        killThisProcess();
-      }
-      const written = writeSync(descriptor, bytes);
-      if (written < bytes.length) {
-        throw Object.assign(new Error(`wrote ${written} of ${bytes.length} bytes`), {
-          code: "ENOSPC",
-        });
-      }
-    } finally {
-      if (typeof file === "string") closeSync(descriptor);
-    }
+    sync({ point: "fsync", path }, "cut", () => {
+      ftruncateSync(descriptor, length);
+      fsyncSync(descriptor);
+    });
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** As guarded(), without giving way to other work. */
+function sync<T>(operation: Operation, action: string, perform: (torn: boolean) => T): T {
+  try {
+    return perform(faultPoint(operation));
   } catch (error) {
-    throw ioError("append to", path, error);
+    throw ioError(action, operation.path, error, neededBytes(operation));
   }
 }
 

@@ -2,16 +2,8 @@
  * @file Files of one JSON object per line that are only appended to. A crash can tear the last
  * line; it is cut off, and kept, when the file is opened for appending again.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  writeSync,
-} from "node:fs";
-import { appendLine, ioError } from "./files.js";
+import { existsSync, readFileSync } from "node:fs";
+import { cutFile, ioError, openForAppending } from "./files.js";
 
 export interface JsonLinesFile {
   /** Appends one line (JSON text) with a single write. */
@@ -27,34 +19,38 @@ export function openJsonLines(
   path: string,
   { tornPath, durable = false }: { tornPath: string; durable?: boolean },
 ): JsonLinesFile {
-  let file: number;
-  try {
-    if (existsSync(path)) cutTornLine(path, tornPath);
-    file = openSync(path, "a", 0o600);
-  } catch (error) {
-    throw ioError("open", path, error);
-  }
-  return {
-    append(line) {
-      appendLine(file, line);
-      if (durable) fsyncSync(file);
-    },
-    close: () => closeSync(file),
-  };
+  if (existsSync(path)) cutTornLine(path, tornPath);
+  const file = openForAppending(path);
+  return { append: (line) => file.append(line, { durable }), close: () => file.close() };
 }
 
-function cutTornLine(path: string, tornPath: string): void {
-  const bytes = readFileSync(path);
+/** Returns how many bytes follow the last newline: a line that a crash has torn. */
+export function tornTail(path: string): number {
+  const bytes = readBytes(path);
+  return bytes.length - (bytes.lastIndexOf(0x0a) + 1);
+}
+
+/** Moves a torn last line to the end of `tornPath`. */
+export function cutTornLine(path: string, tornPath: string): void {
+  const bytes = readBytes(path);
   const end = bytes.lastIndexOf(0x0a) + 1;
   if (end === bytes.length) return;
-  const torn = openSync(tornPath, "a", 0o600);
-  writeSync(torn, Buffer.concat([bytes.subarray(end), Buffer.from("\n")]));
-  fsyncSync(torn);
-  closeSync(torn);
-  const file = openSync(path, "r+");
-  ftruncateSync(file, end);
-  fsyncSync(file);
-  closeSync(file);
+  const torn = openForAppending(tornPath);
+  try {
+    // Kept before it is cut, so that a crash in between loses nothing.
+    torn.append(bytes.subarray(end), { durable: true });
+  } finally {
+    torn.close();
+  }
+  cutFile(path, end);
+}
+
+function readBytes(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw ioError("read", path, error);
+  }
 }
 
 export interface JsonLines<T> {

@@ -11,6 +11,7 @@ import {
   makeDirectory,
   readJson,
   renamePath,
+  sealFile,
   sha256File,
   sha256FileSync,
   syncPath,
@@ -87,10 +88,12 @@ export async function publishDirectory(
     for (const name of files) {
       const path = join(temporary, name);
       // Before hashing: after a failed fsync the page cache no longer tells the truth.
-      await syncPath(path);
+      await sealFile(path);
       manifest.files[name] = await sha256File(path);
     }
-    await writeFile(join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
+    const manifestPath = join(temporary, MANIFEST_FILE);
+    await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
+    await sealFile(manifestPath);
     for (const directory of directories.reverse()) await syncPath(directory);
     await renamePath(temporary, target);
     await syncPath(dirname(target));

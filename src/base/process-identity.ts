@@ -45,18 +45,27 @@ export function thisProcess(): ProcessIdentity {
   };
 }
 
+/** Whether any process has this number now; zombies do not count where /proc tells. */
+export function isAlive(pid: number): boolean {
+  if (bootId() === null) return answersSignal(pid);
+  const stat = readStat(pid);
+  return stat !== null && !"ZX".includes(stat.state);
+}
+
+function answersSignal(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 /** Whether the process still runs; `unknown` when it belongs to another host. */
 export function processState(identity: ProcessIdentity): "alive" | "dead" | "unknown" {
   if (identity.host !== hostname()) return "unknown";
   const boot = bootId();
-  if (boot === null) {
-    try {
-      process.kill(identity.pid, 0);
-      return "alive";
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EPERM" ? "alive" : "dead";
-    }
-  }
+  if (boot === null) return answersSignal(identity.pid) ? "alive" : "dead";
   if (identity.bootId !== boot) return "dead";
   const stat = readStat(identity.pid);
   if (stat === null || "ZX".includes(stat.state)) return "dead";

@@ -65,7 +65,14 @@ export type RecipeArguments = readonly [recipe: string, overrides: string[]];
 
 export type ValidateCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
 export type PlanCommand = CommandRun<RecipeArguments, RecipeOptions & RunsOptions & JsonOptions>;
-export type RunCommand = CommandRun<RecipeArguments, RecipeOptions & RunsOptions & JsonOptions>;
+export interface RestartOptions {
+  /** Begin stages anew whose checkpoints are all damaged. */
+  allowRestart: boolean;
+}
+export type RunCommand = CommandRun<
+  RecipeArguments,
+  RecipeOptions & RunsOptions & JsonOptions & RestartOptions
+>;
 /** A recipe file, then a key and overrides in any order. */
 export type ExplainCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
 /** The directory of recipes. */
@@ -75,6 +82,37 @@ export type InitCommand = CommandRun<readonly [directory?: string], Record<never
 /** Without a run: all runs. A run is a name under `runs`, or a directory. */
 export type StatusCommand = CommandRun<readonly [run?: string], RunsOptions & JsonOptions>;
 export type ResultsCommand = CommandRun<readonly [run: string], RunsOptions & JsonOptions>;
+/** Without a stage: the one that runs, failed or was started last. */
+export type LogsCommand = CommandRun<
+  readonly [run: string, stage?: string],
+  RunsOptions & { follow: boolean; lines: number }
+>;
+export type CancelCommand = CommandRun<
+  readonly [run: string],
+  RunsOptions & { kill: boolean; /** Seconds. */ timeout: number }
+>;
+export type ResumeCommand = CommandRun<
+  readonly [run: string],
+  RunsOptions & JsonOptions & RestartOptions
+>;
+/** A run, or a recipe: what would be another stage in its next run. */
+export type WhyCommand = CommandRun<
+  readonly [target: string, stage: string],
+  RecipeOptions & RunsOptions & JsonOptions
+>;
+/** Without a run: all runs and all of the store. */
+export type FsckCommand = CommandRun<
+  readonly [run?: string],
+  RunsOptions & JsonOptions & { repair: boolean; /** Name of a variable. */ secret?: string }
+>;
+export type GcCommand = CommandRun<
+  readonly [],
+  RunsOptions & JsonOptions & { keep: number; checkpoints: boolean; dryRun: boolean; yes: boolean }
+>;
+export type DiffCommand = CommandRun<
+  readonly [before: string, after: string],
+  RunsOptions & JsonOptions
+>;
 /** A run, or the directory of all runs. */
 export type ReportCommand = CommandRun<readonly [run: string], RunsOptions>;
 /** A model directory, or a run (then its final model). */

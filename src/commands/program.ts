@@ -6,19 +6,26 @@ import { createRequire } from "node:module";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { ExitCode } from "../base/errors.js";
 import type {
+  CancelCommand,
   ChatCommand,
   CommandIo,
   ExplainCommand,
   InitCommand,
   LsCommand,
+  DiffCommand,
+  FsckCommand,
+  GcCommand,
+  LogsCommand,
   PlanCommand,
   ReportCommand,
   ResultsCommand,
+  ResumeCommand,
   RunCommand,
   SampleCommand,
   SchemaCommand,
   StatusCommand,
   ValidateCommand,
+  WhyCommand,
 } from "./command.js";
 
 /** How a command's module is found. */
@@ -27,7 +34,14 @@ export interface CommandModules {
   explain: () => Promise<{ run: ExplainCommand }>;
   plan: () => Promise<{ run: PlanCommand }>;
   run: () => Promise<{ run: RunCommand }>;
+  resume: () => Promise<{ run: ResumeCommand }>;
+  cancel: () => Promise<{ run: CancelCommand }>;
   status: () => Promise<{ run: StatusCommand }>;
+  logs: () => Promise<{ run: LogsCommand }>;
+  why: () => Promise<{ run: WhyCommand }>;
+  diff: () => Promise<{ run: DiffCommand }>;
+  fsck: () => Promise<{ run: FsckCommand }>;
+  gc: () => Promise<{ run: GcCommand }>;
   results: () => Promise<{ run: ResultsCommand }>;
   report: () => Promise<{ run: ReportCommand }>;
   sample: () => Promise<{ run: SampleCommand }>;
@@ -42,7 +56,14 @@ export const commandModules: CommandModules = {
   explain: () => import("./explain.js"),
   plan: () => import("./plan.js"),
   run: () => import("./run.js"),
+  resume: () => import("./resume.js"),
+  cancel: () => import("./cancel.js"),
   status: () => import("./status.js"),
+  logs: () => import("./logs.js"),
+  why: () => import("./why.js"),
+  diff: () => import("./diff.js"),
+  fsck: () => import("./fsck.js"),
+  gc: () => import("./gc.js"),
   results: () => import("./results.js"),
   report: () => import("./report.js"),
   sample: () => import("./sample.js"),
@@ -130,8 +151,59 @@ export async function runProgram(
     modules.run,
   )
     .addOption(runsOption())
+    .addOption(restartOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
+  declare("resume <run>", "run the recipe of a run again: go on where it stopped", modules.resume)
+    .addOption(runsOption())
+    .addOption(restartOption())
+    .addOption(new Option("--json", "print one event per line as JSON").default(false));
+  declare("cancel <run>", "stop a running run: its stages checkpoint and end", modules.cancel)
+    .addOption(new Option("--kill", "end its stages at once").default(false))
+    .addOption(
+      new Option("--timeout <seconds>", "how long to wait for its end")
+        .argParser(integerFrom(1))
+        .default(300),
+    )
+    .addOption(runsOption());
   declare("status [run]", "show how far runs are", modules.status)
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("logs <run> [stage]", "show what a stage of a run wrote", modules.logs)
+    .addOption(new Option("-f, --follow", "go on while the run goes on").default(false))
+    .addOption(
+      new Option("-n, --lines <n>", "how many of the last lines")
+        .argParser(integerFrom(0))
+        .default(50),
+    )
+    .addOption(runsOption());
+  declareForRecipe("why <run|recipe> <stage>", "say what made, or makes, a stage run", modules.why)
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("diff <run> <other>", "compare the recipes and figures of two runs", modules.diff)
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("fsck [run]", "check everything on disk; exit code 3 if something is wrong", modules.fsck)
+    .addOption(
+      new Option("--repair", "set damage aside and remove leftovers, as a run would").default(
+        false,
+      ),
+    )
+    .addOption(
+      new Option("--secret <variable>", "look in all files for the value of this variable"),
+    )
+    .addOption(runsOption())
+    .addOption(jsonOption());
+  declare("gc", "remove from the store what no run refers to", modules.gc)
+    .addOption(new Option("--dry-run", "show what would be removed").default(false))
+    .addOption(
+      new Option("--keep <n>", "keep what the last n executions of each run referred to")
+        .argParser(integerFrom(1))
+        .default(1),
+    )
+    .addOption(
+      new Option("--checkpoints", "remove the checkpoints of finished stages too").default(false),
+    )
+    .addOption(new Option("-y, --yes", "do not ask").default(false))
     .addOption(runsOption())
     .addOption(jsonOption());
   declare("results <run>", "show the figures of a run's evaluations", modules.results)
@@ -189,6 +261,13 @@ function profileOption(): Option {
 
 function runsOption(): Option {
   return new Option("--runs <directory>", "directory of all runs").default("runs");
+}
+
+function restartOption(): Option {
+  return new Option(
+    "--allow-restart",
+    "begin a stage anew when all its checkpoints are damaged",
+  ).default(false);
 }
 
 function jsonOption(): Option {

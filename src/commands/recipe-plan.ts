@@ -7,12 +7,15 @@ import { planRun, type Plan } from "../plan/plan.js";
 import { loadRecipe, type LoadedRecipe } from "../recipe/load.js";
 import { runPaths, type RunPaths } from "../run/run-paths.js";
 import { openStore, type Store } from "../run/store.js";
-import { pinInputs } from "../stages/pins.js";
+import { pinInputs, type PinnedInputs } from "../stages/pins.js";
 import type { RecipeOptions } from "./command.js";
 
 export interface RecipePlan {
   loaded: LoadedRecipe;
   plan: Plan;
+  /** What `plan` was compared with: the plan of the run before. */
+  previous: Plan | undefined;
+  pinned: PinnedInputs;
   store: Store;
   paths: RunPaths;
 }
@@ -43,13 +46,17 @@ export async function makePlan(loaded: LoadedRecipe, runs: string): Promise<Reci
   const runsRoot = resolve(runs);
   const paths = runPaths(runsRoot, loaded.recipe.name);
   const store = openStore(runsRoot);
+  const pinned = await pinInputs(loaded);
+  const previous = readPreviousPlan(paths.plan);
   const plan = planRun({
     loaded,
-    ...(await pinInputs(loaded)),
+    ...pinned,
     existing: (fingerprint) => store.existing(fingerprint),
-    previous: readPreviousPlan(paths.plan),
+    previous,
   });
-  return { loaded, plan, store, paths };
+  const { set, profiles } = loaded.layers;
+  const invocation = { recipe: resolve(loaded.file), set, profiles };
+  return { loaded, plan: { ...plan, invocation }, previous, pinned, store, paths };
 }
 
 /** The plan of the run before; one of another version cannot be compared and counts as none. */

@@ -13,19 +13,29 @@ import { loadRun } from "../report/run-data.js";
 import { evaluationLines, nextStepLines } from "../report/run-summary.js";
 import { executePlan, type RunOutcome } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
-import type { RunCommand } from "./command.js";
-import { loadWithOptions, makePlan } from "./recipe-plan.js";
+import type { CommandIo, JsonOptions, RestartOptions, RunCommand, RunsOptions } from "./command.js";
+import { commandLine } from "./command-line.js";
+import { loadWithOptions, makePlan, type RecipePlan } from "./recipe-plan.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
 
 // A line per stage has no room in less (a pseudo-terminal may even say 0).
 const LIVE_COLUMNS = 40;
 
-export const run: RunCommand = async ([recipe, overrides], options, io) => {
-  const { runs, json } = options;
+export const run: RunCommand = async ([recipe, overrides], options, io) =>
+  runRecipe(await loadWithOptions(recipe, overrides, options), options, io);
+
+/** Runs a recipe; `announce` sees its plan before anything happens and may refuse it. */
+export async function runRecipe(
+  loaded: LoadedRecipe,
+  { runs, json, allowRestart }: RunsOptions & JsonOptions & RestartOptions,
+  io: CommandIo,
+  announce: (planned: RecipePlan) => void = () => undefined,
+): Promise<ExitCode> {
   const started = performance.now();
-  const loaded = await loadWithOptions(recipe, overrides, options);
-  const { plan, store, paths } = await makePlan(loaded, runs);
+  const planned = await makePlan(loaded, runs);
+  announce(planned);
+  const { plan, store, paths } = planned;
   refuseBlocked(plan);
   const signals = listenForSignals();
   const progress = await createProgress({
@@ -43,6 +53,7 @@ export const run: RunCommand = async ([recipe, overrides], options, io) => {
       store,
       stageScript,
       emit: progress.sink,
+      allowRestart,
       stop: signals.stop,
       kill: signals.kill,
     });
@@ -64,12 +75,12 @@ export const run: RunCommand = async ([recipe, overrides], options, io) => {
     throw new DllmError(message, { exitCode: exitCode as ExitCode, details });
   }
   if (outcome.status === "stopped") {
-    io.err(`stopped; to go on: ${commandLine(loaded, runs)}`);
+    io.err(`stopped; to go on: ${commandLine(["run", loaded.file], { ...loaded.layers, runs })}`);
     const signal = signals.received();
     if (signal) endBySignal(signal);
   }
   return outcome.exitCode as ExitCode;
-};
+}
 
 function closingLines(
   outcome: RunOutcome,
@@ -99,12 +110,4 @@ function count(n: number, noun: string): string {
 function shownPath(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return fromHere.startsWith("..") ? path : fromHere;
-}
-
-function commandLine({ file, layers: { profiles, set } }: LoadedRecipe, runs: string): string {
-  const quoted = (text: string) => (/^[\w./=:@,+-]+$/.test(text) ? text : `'${text}'`);
-  const settings = set.flatMap((each) => ["--set", quoted(each)]);
-  const root = runs === "runs" ? [] : ["--runs", quoted(runs)];
-  const profile = profiles.flatMap((name) => ["--profile", quoted(name)]);
-  return ["dllm run", quoted(file), ...profile, ...settings, ...root].join(" ");
 }

@@ -8,21 +8,26 @@ import type { RecipeStage } from "./stages-of-recipe.js";
 /** Where a recipe's values come from, to point at what changed. */
 export type Positions = Pick<LoadedRecipe, "position" | "origin">;
 
-/** Returns one line per changed parameter, in the order of the parameters. */
+/**
+ * Returns one line per changed parameter, in the order of the parameters; without positions, as
+ * when the recipe is gone, they do not say where.
+ */
 export function describeChanges(
   before: JsonObject,
   { params: after, origins }: Pick<RecipeStage, "params" | "origins">,
-  positions: Positions,
+  positions: Positions | undefined,
 ): string[] {
   const lines: string[] = [];
   for (const { path, from, to } of changedLeaves(before, after, "")) {
     if (!hasEffect(path)) continue;
-    const keyPath = recipeKeyPath(path, origins);
-    const place = positions.position(keyPath) + asDefault[positions.origin(keyPath)];
     const what = describeSources(path, from, to) ?? describeValue(path, from, to);
-    lines.push(`${what} (${place})`);
+    lines.push(positions ? `${what} (${placeOf(recipeKeyPath(path, origins), positions)})` : what);
   }
   return lines;
+}
+
+function placeOf(keyPath: string, positions: Positions): string {
+  return positions.position(keyPath) + asDefault[positions.origin(keyPath)];
 }
 
 /** What follows the position of a value that the recipe does not write itself. */

@@ -24,13 +24,23 @@ export interface Plan {
   name: string;
   /** The recipe's file as it was given. */
   recipe: string;
-  /** What was laid over it, to run it again: profiles and `--set`. */
-  layers: LoadedRecipe["layers"];
   codeVersions: Readonly<Record<StageKind, number>>;
   /** In an order in which they can run. */
   stages: readonly PlannedStage[];
   /** Only of a recipe with a sweep; its stages are all in `stages`. */
   sweep?: SweepPlan;
+  /** How it was asked for, to ask again; a plan that nobody asked for on a command line has none. */
+  invocation?: Invocation;
+}
+
+/** What `dllm run` was called with. */
+export interface Invocation {
+  /** The recipe's absolute path. */
+  recipe: string;
+  /** Profiles, in order. */
+  profiles: readonly string[];
+  /** `--set` and bare overrides, in order. */
+  set: readonly string[];
 }
 
 /** What the store holds under a fingerprint: a verified artifact, a checkpoint, or a ruin. */
@@ -67,7 +77,6 @@ export function planRun(inputs: PlanInputs): Plan {
     schema: 1,
     name,
     recipe: loaded.file,
-    layers: loaded.layers,
     codeVersions,
     stages,
     ...(sweepPlan !== undefined && { sweep: sweepPlan }),

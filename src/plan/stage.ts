@@ -58,6 +58,8 @@ export interface StageJob {
   kind: StageKind;
   fingerprint: string;
   attempt: number;
+  /** Whether to begin anew when all checkpoints are damaged, instead of refusing. */
+  allowRestart?: boolean;
   params: JsonObject;
   hardware: StageSpec["hardware"];
   locations: StageSpec["locations"];

@@ -2,7 +2,7 @@
  * @file Reads what is known of a run from its directory. Everything in it is read as found:
  * a missing or damaged file becomes a remark in the report, never a failure of the report.
  */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
@@ -80,12 +80,12 @@ function isDirectory(path: string): boolean {
 /** Returns the names of the runs in a directory of runs, in alphabetical order. */
 export function listRuns(runs: string): string[] {
   if (!isDirectory(runs)) return [];
-  return readdirSync(runs)
-    .filter(
-      (name) =>
-        !name.startsWith(".") && statSync(join(runs, name, "plan.json"), { throwIfNoEntry: false }),
-    )
-    .sort();
+  return (
+    readdirSync(runs)
+      // A file may lie there too, and then nothing is below it.
+      .filter((name) => !name.startsWith(".") && existsSync(join(runs, name, "plan.json")))
+      .sort()
+  );
 }
 
 /**
@@ -94,9 +94,7 @@ export function listRuns(runs: string): string[] {
  */
 export function findRun(run: string, runs: string): string {
   const candidates = [join(runs, run), run];
-  const found = candidates.find((path) =>
-    statSync(join(path, "plan.json"), { throwIfNoEntry: false }),
-  );
+  const found = candidates.find((path) => existsSync(join(path, "plan.json")));
   if (found !== undefined) return found;
   const names = listRuns(runs);
   throw new DllmError(`no run "${run}" in ${runs}`, {

@@ -9,6 +9,7 @@ import { ExitCode } from "../base/errors.js";
 import { linkAtomic, makeDirectory, removePath, writeFileAtomic, writeJson } from "../base/fs.js";
 import { canonicalJson, type JsonObject } from "../base/json.js";
 import { acquireLock } from "../base/lock.js";
+import { removeLeftovers } from "../base/quarantine.js";
 import type { Plan } from "../plan/plan.js";
 import { stageFiles, type StageMessage } from "../plan/stage-files.js";
 import type { PlannedStage, StageResult } from "../plan/stage.js";
@@ -41,6 +42,8 @@ export interface ExecutePlanInputs extends StopRequests {
   stageScript: string;
   emit: EventSink;
   clock?: Clock;
+  /** Whether stages begin anew whose checkpoints are all damaged, instead of failing. */
+  allowRestart?: boolean;
 }
 
 export interface RunOutcome {
@@ -64,8 +67,9 @@ export async function executePlan(inputs: ExecutePlanInputs): Promise<RunOutcome
   await makeDirectory(paths.stages);
   const lock = await acquireLock(paths.lock, { what: paths.directory });
   try {
+    await removeLeftovers(paths.directory);
     await writeFileAtomic(paths.recipe, `${canonicalJson(inputs.recipe)}\n`);
-    await writeJson(paths.plan, plan);
+    await inputs.store.refer(() => writeJson(paths.plan, plan), inputs.stop);
     await linkStages(inputs, paths);
     const journal = openJournal(paths);
     const started = clock.now();
@@ -155,7 +159,7 @@ async function runStage(
 ): Promise<StageOutcome> {
   const { store, stageScript, clock = systemClock } = inputs;
   const directory = store.directory(stage.fingerprint);
-  const job = makeJob(inputs.plan, stage, store);
+  const job = makeJob(inputs.plan, stage, store, inputs);
   await writeJson(join(directory, stageFiles.spec), job);
   const started = clock.now();
   const child = startStageProcess({

@@ -31,3 +31,8 @@ export function runPaths(runsRoot: string, name: string): RunPaths {
 export function storeDirectory(runsRoot: string): string {
   return join(runsRoot, ".store", "stages");
 }
+
+/** Held while a run begins to refer to the store, and while garbage is removed from it. */
+export function storeLock(runsRoot: string): string {
+  return join(runsRoot, ".store", "store.lock");
+}

@@ -7,7 +7,12 @@ import type { PlannedStage, StageJob } from "../plan/stage.js";
 import type { Store } from "./store.js";
 
 /** Returns the job of a stage's next attempt, its inputs being the outputs of the plan's stages. */
-export function makeJob(plan: Plan, stage: PlannedStage, store: Store): StageJob {
+export function makeJob(
+  plan: Plan,
+  stage: PlannedStage,
+  store: Store,
+  { allowRestart = false }: { allowRestart?: boolean | undefined } = {},
+): StageJob {
   const { id, kind, fingerprint, params, hardware, locations } = stage;
   const outputOf = (inputId: string): string => {
     const input = plan.stages.find((each) => each.id === inputId);
@@ -18,7 +23,8 @@ export function makeJob(plan: Plan, stage: PlannedStage, store: Store): StageJob
     Object.entries(stage.inputs).map(([name, inputId]) => [name, outputOf(inputId)]),
   );
   const attempt = lastAttempt(store.directory(fingerprint)) + 1;
-  return { schema: 1, id, kind, fingerprint, attempt, params, hardware, locations, inputs };
+  const job = { schema: 1, id, kind, fingerprint, attempt, params, hardware, locations } as const;
+  return { ...job, ...(allowRestart ? { allowRestart } : {}), inputs };
 }
 
 function lastAttempt(directory: string): number {

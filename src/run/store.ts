@@ -7,11 +7,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readCheckpoints } from "../base/checkpoint-directory.js";
 import { errorMessage } from "../base/errors.js";
-import { MANIFEST_FILE, readJson, sha256, verifyDirectorySync } from "../base/fs.js";
+import { MANIFEST_FILE, makeDirectory, readJson, sha256, verifyDirectorySync } from "../base/fs.js";
+import { acquireLock } from "../base/lock.js";
 import { asStageResult, stageFiles } from "../plan/stage-files.js";
 import type { ExistingStage } from "../plan/plan.js";
 import type { StageResult } from "../plan/stage.js";
-import { storeDirectory } from "./run-paths.js";
+import { storeDirectory, storeLock } from "./run-paths.js";
 
 export interface StoreProblem {
   fingerprint: string;
@@ -26,6 +27,11 @@ export interface Store {
   finished(fingerprint: string): StageResult | undefined;
   /** What can be built on: the artifact, or else the newest checkpoint that verifies, if any. */
   existing(fingerprint: string): ExistingStage | undefined;
+  /**
+   * Writes down that a run refers to stages of the store (in `action`): meanwhile nothing is
+   * removed, and afterwards nothing of these.
+   */
+  refer(action: () => Promise<void>, signal?: AbortSignal): Promise<void>;
   /** What was found damaged so far. */
   readonly problems: readonly StoreProblem[];
 }
@@ -44,10 +50,11 @@ export function openStore(runsRoot: string): Store {
   }
 
   function finished(fingerprint: string): StageResult | undefined {
-    const known = verified.get(fingerprint);
-    if (known) return known;
     const output = join(directory(fingerprint), stageFiles.output);
     const resultPath = join(directory(fingerprint), stageFiles.result);
+    const known = verified.get(fingerprint);
+    // It may have been removed as garbage since.
+    if (known && existsSync(resultPath) && existsSync(output)) return known;
     // Without a result the stage is unfinished, whatever else is there.
     if (!existsSync(resultPath)) return undefined;
     try {
@@ -77,7 +84,21 @@ export function openStore(runsRoot: string): Store {
     return isDamaged ? { state: "damaged" } : undefined;
   }
 
-  return { directory, finished, existing, problems };
+  async function refer(action: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+    await makeDirectory(stages);
+    const lock = await acquireLock(storeLock(runsRoot), {
+      what: `the store of ${runsRoot}`,
+      onWait: () => undefined,
+      ...(signal ? { signal } : {}),
+    });
+    try {
+      await action();
+    } finally {
+      await lock.release();
+    }
+  }
+
+  return { directory, finished, existing, refer, problems };
 }
 
 function readResult(path: string, fingerprint: string): StageResult | undefined {

@@ -3,34 +3,50 @@
  * set aside. The caller holds the working directory's lock.
  */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { checkpointName, readCheckpoints, type Checkpoint } from "../base/checkpoint-directory.js";
+import { basename, join } from "node:path";
+import {
+  checkpointName,
+  readCheckpoints,
+  type BrokenCheckpoint,
+  type Checkpoint,
+} from "../base/checkpoint-directory.js";
 import { DllmError, ExitCode } from "../base/errors.js";
 import {
   publishDirectory,
   removePath,
   renamePath,
-  temporaryPath,
+  trashPath,
   verifyDirectory,
 } from "../base/fs.js";
 import { setAside } from "../base/quarantine.js";
 import type { StageMessage } from "../plan/stage-files.js";
 import { FEWEST_CHECKPOINTS, type CheckpointStore } from "../plan/stage.js";
 
-/**
- * Returns the checkpoints below `directory`.
- * @param elapsedSeconds read at each save, for the manifest: time spent in all attempts so far
- */
+export interface CheckpointOptions {
+  /** Read at each save, for the manifest: time spent in all attempts so far. */
+  elapsedSeconds: () => number;
+  report: (message: StageMessage) => void;
+  /** Begin anew when all checkpoints are damaged, instead of refusing. */
+  allowRestart?: boolean;
+}
+
+/** Returns the checkpoints below `directory`. */
 export function openCheckpoints(
   directory: string,
-  { elapsedSeconds, report }: { elapsedSeconds: () => number; report: (m: StageMessage) => void },
+  { elapsedSeconds, report, allowRestart = false }: CheckpointOptions,
 ): CheckpointStore & { newest(): Promise<Checkpoint | undefined> } {
+  /** @throws DllmError 65 when there are some, and none of them verifies */
   async function newest(): Promise<Checkpoint | undefined> {
     const { valid, broken } = readCheckpoints(directory, 1);
+    const checkpoint = valid[0];
+    // To compute everything again may take days: that is for people to decide.
+    if (broken.length > 0 && !checkpoint && !allowRestart) throw nothingLeft(directory, broken);
     for (const { directory: path, problem } of broken) {
-      report({ type: "quarantined", path, movedTo: await setAside(path), problem });
+      const lost = stepOfName(path) - (checkpoint?.step ?? 0);
+      const note = `${problem}; ${lost} step${lost === 1 ? " is" : "s are"} computed again`;
+      report({ type: "quarantined", path, movedTo: await setAside(path), problem: note });
     }
-    return valid[0];
+    return checkpoint;
   }
 
   /** Removes all but the newest: a victim loses its name first, so that none is seen half gone. */
@@ -38,7 +54,7 @@ export function openCheckpoints(
     const { valid } = readCheckpoints(directory, Infinity);
     for (const { directory: path, step } of valid.slice(Math.max(keep, FEWEST_CHECKPOINTS))) {
       if (pinned.includes(step)) continue;
-      const trash = join(dirname(path), temporaryPath(path).replace(/^.*\.tmp-/, ".trash-"));
+      const trash = trashPath(path);
       await renamePath(path, trash);
       await removePath(trash);
     }
@@ -72,4 +88,19 @@ export function openCheckpoints(
       await prune(keep, pinned);
     },
   };
+}
+
+/** A broken manifest does not say it. */
+function stepOfName(directory: string): number {
+  return Number(/^step-(\d+)$/.exec(basename(directory))?.[1] ?? 0);
+}
+
+function nothingLeft(directory: string, broken: readonly BrokenCheckpoint[]): DllmError {
+  return new DllmError(`all checkpoints in ${directory} are damaged`, {
+    exitCode: ExitCode.invalidInput,
+    details: [
+      ...broken.map(({ problem }) => problem),
+      "restore one of them; or give them up and begin anew with: dllm run --allow-restart",
+    ],
+  });
 }

@@ -26,6 +26,7 @@ import type { Progress, StageContext, StageJob, StageResult } from "../plan/stag
 import { openCheckpoints } from "./checkpoints.js";
 import { openMetrics } from "./metrics-file.js";
 import type { StageRegistry } from "./registry.js";
+import { watchInputs } from "./watch-inputs.js";
 
 export interface StageWorld {
   job: StageJob;
@@ -56,6 +57,7 @@ export async function runStage(world: StageWorld): Promise<void> {
   const checkpoints = openCheckpoints(path("checkpoints"), {
     elapsedSeconds: () => earlierSeconds + seconds(),
     report,
+    allowRestart: job.allowRestart ?? false,
   });
   const newest = await checkpoints.newest();
   earlierSeconds = Number(newest?.manifest.elapsed_seconds ?? 0);
@@ -65,6 +67,7 @@ export async function runStage(world: StageWorld): Promise<void> {
     ...(newest ? { resumedStep: newest.step } : {}),
   });
 
+  const inputs = await watchInputs(job);
   const metrics = openMetrics(directory);
   const { run } = await world.registry[job.kind]();
   await publishDirectory({ target: path("output") }, async (outputDirectory) => {
@@ -79,6 +82,7 @@ export async function runStage(world: StageWorld): Promise<void> {
       stop: world.stop,
     };
     const figures = await run(context);
+    await inputs.verifyUnchanged();
     await writeJson(path("pendingResult"), {
       schema: 1,
       id: job.id,

@@ -98,8 +98,9 @@ describe("publishDirectory", () => {
   });
 
   test.each([
-    // 3 mkdir, 4 writes and 3 fsyncs of them, 2 fsyncs before hashing, 2 of directories, rename, parent.
-    ["any", "kill", 16],
+    // 3 mkdir; 3 files: created, 4 writes, fsync, read-only, fsync again before hashing; 2 fsyncs of
+    // directories, rename, parent.
+    ["any", "kill", 23],
     ["write", "torn", 4],
   ])("%s %s at every operation: absent, or complete", async (point, action, expected) => {
     let published = 0;
@@ -127,7 +128,7 @@ describe("publishDirectory", () => {
       expect(leftovers(directory)).toEqual([]);
       return outcome;
     });
-    expect(points).toBe(16);
+    expect(points).toBe(23);
   });
 
   test("what the writer throws comes through and leaves nothing", async () => {
@@ -244,8 +245,8 @@ describe("writeFileAtomic", () => {
       seen.push(version(directory));
       return Promise.resolve(outcome);
     });
-    // Before write, fsync, rename; before the fsync of the directory; and without a fault.
-    expect(seen).toEqual(["old", "old", "old", "new", "new"]);
+    // Before create, write, fsync, rename; before the fsync of the directory; and without a fault.
+    expect(seen).toEqual(["old", "old", "old", "old", "new", "new"]);
   });
 
   test("torn: the old content", async () => {
@@ -262,12 +263,12 @@ describe("writeFileAtomic", () => {
     await everyFault(async (directory, n) => {
       begin(directory);
       const outcome = await writeAndFail("replace", directory, `any:${n}:enospc`);
-      if (n <= 3) expect(outcome).toMatch(/^74 cannot write .*\/state\.json: ENOSPC/);
+      if (n <= 4) expect(outcome).toMatch(/^74 cannot write .*\/state\.json: ENOSPC/);
       expect(readdirSync(directory)).toEqual(["state.json"]);
       seen.push(version(directory));
       return outcome;
     });
-    expect(seen).toEqual(["old", "old", "old", "new", "new"]);
+    expect(seen).toEqual(["old", "old", "old", "old", "new", "new"]);
   });
 
   test("says what the user can do about a path that cannot be written", async () => {

@@ -45,8 +45,7 @@ export function toyPlan(...params: ToyParams[]): Plan {
     });
   }
   const codeVersions = { prepare: 1, pretrain: 1, sft: 1, eval: 1, export: 1 };
-  const layers = { profiles: [], set: [] };
-  return { schema: 1, name: "toy", recipe: "toy.yaml", layers, codeVersions, stages };
+  return { schema: 1, name: "toy", recipe: "toy.yaml", codeVersions, stages };
 }
 
 export interface RunningToy {
