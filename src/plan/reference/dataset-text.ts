@@ -4,11 +4,11 @@
  */
 import type {
   DatasetArgs,
-  DatasetItem,
   DatasetSeparator,
   Edition,
   TrainingStageName,
 } from "../../recipe/schema.js";
+import { datasetParts, splitAt, type DatasetPart } from "../dataset-parts.js";
 import { failure, success, type Outcome, type PlanProblem } from "../problem.js";
 
 export interface DatasetTextInputs {
@@ -49,19 +49,10 @@ const NO_LIMITS: readonly string[] = [
 ];
 const INTEGER = /^\d+(?:_\d+)*$/;
 
-interface Part {
-  name: string;
-  options: readonly (readonly [key: string, value: string])[];
-  keyPath: string;
-}
-
 /** Returns the text of `--dataset_args`: as written where the reference reads the same in it. */
 export function referenceDatasetText(inputs: DatasetTextInputs): Outcome<string> {
   const { datasetArgs, separators, edition, locate } = inputs;
-  const parts =
-    typeof datasetArgs === "string"
-      ? splitAt(datasetArgs, separators).map((text) => textPart(text, inputs.keyPath))
-      : datasetArgs.map((item, i) => itemPart(item, `${inputs.keyPath}.${i}`));
+  const parts = datasetParts(datasetArgs, separators, inputs.keyPath);
   const problems = parts.flatMap((part) => problemsOf(part, inputs));
   if (problems.length > 0) return failure(...problems);
   const texts = parts.map(({ name, options }) =>
@@ -77,42 +68,13 @@ export function referenceDatasetText(inputs: DatasetTextInputs): Outcome<string>
   return success(texts.join(referenceSeparators[edition].at(-1)));
 }
 
-function splitAt(text: string, separators: readonly DatasetSeparator[]): string[] {
-  return separators
-    .reduce((parts, separator) => parts.flatMap((part) => part.split(separator)), [text])
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
-}
-
-function textPart(text: string, keyPath: string): Part {
-  const opening = text.endsWith("]") ? text.indexOf("[") : -1;
-  if (opening < 0) return { name: text, options: [], keyPath };
-  const options = text
-    .slice(opening + 1, -1)
-    .split(",")
-    .filter((entry) => entry.trim() !== "")
-    .map((entry) => {
-      const [key = "", ...value] = entry.split(":");
-      return [key.trim(), value.join(":").trim()] as const;
-    });
-  return { name: text.slice(0, opening).trim(), options, keyPath };
-}
-
-function itemPart({ name, ...rest }: DatasetItem, keyPath: string): Part {
-  return {
-    name,
-    options: Object.entries(rest).map(([key, value]) => [key, String(value)] as const),
-    keyPath,
-  };
-}
-
 function partText(name: string, options: readonly (readonly [string, string])[]): string {
   if (options.length === 0) return name;
   return `${name}[${options.map(([key, value]) => `${key}:${value}`).join(",")}]`;
 }
 
 function problemsOf(
-  { name, options, keyPath }: Part,
+  { name, options, keyPath }: DatasetPart,
   { edition, kind, locate, datasetArgs }: DatasetTextInputs,
 ): PlanProblem[] {
   const isText = typeof datasetArgs === "string";
