@@ -25,14 +25,22 @@ export function canonicalJson(value: unknown, path = "$"): string {
     return `[${value.map((item, i) => canonicalJson(item, `${path}[${i}]`)).join(",")}]`;
   }
   if (typeof value === "object") {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) {
-      throw new TypeError(`canonicalJson: ${path} is an instance of a class`);
-    }
-    const fields = Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item, `${path}.${key}`)}`);
+    const fields = canonicalEntries(value, path).map(
+      ([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item, `${path}.${key}`)}`,
+    );
     return `{${fields.join(",")}}`;
   }
   throw new TypeError(`canonicalJson: ${path} is ${typeof value}`);
+}
+
+/**
+ * Returns the entries of a plain object in canonical order.
+ * @throws TypeError for an instance of a class
+ */
+export function canonicalEntries(value: object, path: string): [key: string, item: unknown][] {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new TypeError(`canonicalJson: ${path} is an instance of a class`);
+  }
+  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
 }

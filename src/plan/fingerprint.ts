@@ -3,7 +3,8 @@
  */
 import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
-import { canonicalJson, type Json, type JsonObject } from "../base/json.js";
+import { isDeepFrozen } from "../base/frozen.js";
+import { canonicalEntries, canonicalJson, type JsonObject } from "../base/json.js";
 import { codeVersions } from "./code-version.js";
 import type { StageKind } from "./stage.js";
 
@@ -28,15 +29,11 @@ export interface StageIdentity {
  * @throws TypeError when a parameter has no canonical JSON text
  */
 export function fingerprint({ kind, params, inputs }: StageIdentity): string {
-  const identity = {
-    keySchema: KEY_SCHEMA,
-    kind,
-    codeVersion: codeVersions[kind],
-    // Through canonical text first: it refuses what is no JSON, such as a date.
-    params: effectiveParams(JSON.parse(canonicalJson(params)) as JsonObject, ""),
-    inputs,
-  };
-  return createHash("sha256").update(canonicalJson(identity)).digest("hex");
+  // Canonical JSON of all that decides the output, its keys in order.
+  const identity =
+    `{"codeVersion":${codeVersions[kind]},"inputs":${canonicalJson(inputs)},` +
+    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${effectiveText(params, "", "")}}`;
+  return createHash("sha256").update(identity).digest("hex");
 }
 
 /** Whether a parameter (`train.learning_rate`) is part of the identity. */
@@ -44,23 +41,34 @@ export function hasEffect(paramPath: string): boolean {
   return !WITHOUT_EFFECT.has(paramPath);
 }
 
-function effectiveParams(params: JsonObject, prefix: string): JsonObject {
-  return Object.fromEntries(
-    Object.entries(params)
-      .filter(([key]) => hasEffect(prefix + key))
-      .map(([key, value]) => [key, effectiveValue(key, value, prefix + key)]),
-  );
+/** Texts of sections of recipes, which trials of a sweep share: by value, then by path. */
+const texts = new WeakMap<object, Map<string, string>>();
+
+/** The canonical JSON text of a parameter, of what in it has an effect. */
+function effectiveText(value: unknown, key: string, path: string): string {
+  // A source may be named by an absolute path: where it is says nothing about what it is.
+  if (key === "name" && typeof value === "string" && isAbsolute(value)) {
+    return canonicalJson(basename(value));
+  }
+  if (typeof value !== "object" || value === null) return canonicalJson(value, `$.${path}`);
+  const known = texts.get(value)?.get(path);
+  if (known !== undefined) return known;
+  const text = Array.isArray(value)
+    ? `[${value.map((item) => effectiveText(item, key, path)).join(",")}]`
+    : objectText(value, path);
+  if (isDeepFrozen(value)) {
+    const byPath = texts.get(value) ?? new Map<string, string>();
+    texts.set(value, byPath.set(path, text));
+  }
+  return text;
 }
 
-function effectiveValue(key: string, value: Json, path: string): Json {
-  // A source may be named by an absolute path: where it is says nothing about what it is.
-  if (key === "name" && typeof value === "string" && isAbsolute(value)) return basename(value);
-  if (Array.isArray(value)) {
-    return (value as readonly Json[]).map((item, index) =>
-      effectiveValue(key, item, `${path}.${index}`),
-    );
+function objectText(value: object, path: string): string {
+  const fields: string[] = [];
+  for (const [key, item] of canonicalEntries(value, `$.${path}`)) {
+    const itemPath = path === "" ? key : `${path}.${key}`;
+    if (!hasEffect(itemPath)) continue;
+    fields.push(`${JSON.stringify(key)}:${effectiveText(item, key, itemPath)}`);
   }
-  return typeof value === "object" && value !== null
-    ? effectiveParams(value as JsonObject, `${path}.`)
-    : value;
+  return `{${fields.join(",")}}`;
 }

@@ -10,6 +10,7 @@ import { topologicalOrder, neededIds } from "./dag.js";
 import { decide, type EarlierStage } from "./decide.js";
 import { fingerprint } from "./fingerprint.js";
 import { resolveHardware } from "./hardware.js";
+import { createMemo, noMemo, type Memo } from "./memo.js";
 import type { Locations, Pins } from "./pins.js";
 import type { Outcome } from "./problem.js";
 import type { PlannedStage, StageKind, StageSpec } from "./stage.js";
@@ -98,8 +99,12 @@ interface IdentifiedStage {
 }
 
 /** Returns the stages of a recipe in order, without those that only repeat an earlier one. */
-function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
-  const stages = recipeStages(loaded, inputs);
+function identify(
+  loaded: LoadedRecipe,
+  inputs: PlanInputs,
+  memo: Memo = noMemo,
+): IdentifiedStage[] {
+  const stages = recipeStages(loaded, inputs, memo);
   const byId = new Map<string, IdentifiedStage>();
   const byFingerprint = new Map<string, IdentifiedStage>();
   const ordered: IdentifiedStage[] = [];
@@ -107,11 +112,14 @@ function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
     const entries = Object.entries(stage.inputs).map(
       ([name, id]) => [name, byId.get(id)!] as const,
     );
-    const identity = fingerprint({
-      kind: stage.kind,
-      params: stage.params,
-      inputs: Object.fromEntries(entries.map(([name, input]) => [name, input.fingerprint])),
-    });
+    const made = entries.map(([, input]) => input.fingerprint);
+    const identity = memo(`fingerprint ${stage.id}`, [stage, ...made], () =>
+      fingerprint({
+        kind: stage.kind,
+        params: stage.params,
+        inputs: Object.fromEntries(entries.map(([name, input]) => [name, input.fingerprint])),
+      }),
+    );
     // Trainings on the same data prepare it once.
     const same = stage.kind === "prepare" ? byFingerprint.get(identity) : undefined;
     const named = Object.fromEntries(entries.map(([name, input]) => [name, input.stage.id]));
@@ -131,11 +139,12 @@ function identify(loaded: LoadedRecipe, inputs: PlanInputs): IdentifiedStage[] {
 export function recipeStages(
   loaded: LoadedRecipe,
   inputs: Pick<PlanInputs, "pins" | "locations" | "cores">,
+  memo: Memo = noMemo,
 ): RecipeStage[] {
-  return stagesOfRecipe({ ...inputs, recipe: loaded.recipe }, hardwareOf(loaded));
+  return stagesOfRecipe({ ...inputs, recipe: loaded.recipe }, hardwareOf(loaded, memo), memo);
 }
 
-function hardwareOf(loaded: LoadedRecipe): StageHardwareOf {
+function hardwareOf(loaded: LoadedRecipe, memo: Memo): StageHardwareOf {
   const { hardware } = loaded.recipe;
   const value = <Value>(outcome: Outcome<Value>): Value => {
     if (outcome.ok) return outcome.value;
@@ -145,10 +154,13 @@ function hardwareOf(loaded: LoadedRecipe): StageHardwareOf {
   const training = new Map(
     trainingSections(loaded.recipe).map(({ id, keyPath, settings }) => [
       id,
-      value(resolveHardware({ hardware, train: { stagePath: keyPath, ...settings } })),
+      memo(`hardware ${id}`, [hardware, settings], () =>
+        value(resolveHardware({ hardware, train: { stagePath: keyPath, ...settings } })),
+      ),
     ]),
   );
-  return { other: value(resolveHardware({ hardware })), training };
+  const other = memo("hardware", [hardware], () => value(resolveHardware({ hardware })));
+  return { other, training };
 }
 
 interface FinishContext extends PlanInputs {
@@ -204,9 +216,10 @@ const ID_DIGITS = 12;
 function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: SweepPlan } {
   const { loaded, previous } = inputs;
   const sweep = loaded.recipe.sweep!;
+  const memo = createMemo();
   const trials = expandTrials(loaded).map(({ id, parameters }) => {
     const ofTrial = loaded.withValues(parameters);
-    return { id, parameters, loaded: ofTrial, identified: identify(ofTrial, inputs) };
+    return { id, parameters, loaded: ofTrial, identified: identify(ofTrial, inputs, memo) };
   });
   // A stage that is the same in all trials keeps its plain id.
   const variantsOf = new Map<string, Set<string>>();

@@ -3,6 +3,7 @@ import type { JsonObject } from "../base/json.js";
 import { stageSections, isTraining, type TrainingSection } from "../recipe/stage-sections.js";
 import { evaluationStages, exportStage } from "./evaluation-stages.js";
 import type { ResolvedHardware, ResolvedTrainingHardware } from "./hardware.js";
+import { noMemo, type Memo } from "./memo.js";
 import { prepareData, prepareModel, prepareTokenizer } from "./prepare-stages.js";
 import type { StageDraft, StageInputs } from "./stage-draft.js";
 import type { StageSpec } from "./stage.js";
@@ -21,17 +22,30 @@ export interface StageHardwareOf {
   training: ReadonlyMap<string, ResolvedTrainingHardware>;
 }
 
-/** Returns the stages of a recipe. */
-export function stagesOfRecipe(inputs: StageInputs, hardware: StageHardwareOf): RecipeStage[] {
+/** Returns the stages of a recipe; with a memo, those that it remembers are the same objects. */
+export function stagesOfRecipe(
+  inputs: StageInputs,
+  hardware: StageHardwareOf,
+  memo: Memo = noMemo,
+): RecipeStage[] {
   const { recipe, pins } = inputs;
+  const { model, mask, tokenizer, seed } = recipe;
   const sections = stageSections(recipe);
   const trainings = sections.filter(isTraining);
   const drafts: StageDraft[] = [];
-  if (pins.model !== undefined) drafts.push(prepareModel(pins.model));
-  if (trainings.length > 0) drafts.push(prepareTokenizer(inputs));
-  drafts.push(...trainings.map((section) => prepareData(inputs, section)));
+  if (pins.model !== undefined) {
+    const pinned = pins.model;
+    drafts.push(memo("model", [pinned], () => prepareModel(pinned)));
+  }
+  if (trainings.length > 0) {
+    drafts.push(memo("tokenizer", [pins, tokenizer], () => prepareTokenizer(inputs)));
+  }
   for (const section of trainings) {
-    drafts.push(trainingStage(inputs, section, batchesOf(section, hardware)));
+    const { id, from, settings } = section;
+    drafts.push(memo(`data ${id}`, [pins, settings, seed], () => prepareData(inputs, section)));
+    const batches = batchesOf(section, hardware);
+    const parts = [pins, settings, from, model, mask, seed, batches];
+    drafts.push(memo(`training ${id}`, parts, () => trainingStage(inputs, section, batches)));
   }
   const lineage = (stage: string) => lineageOf(stage, drafts);
   for (const section of sections) {
@@ -42,7 +56,11 @@ export function stagesOfRecipe(inputs: StageInputs, hardware: StageHardwareOf): 
       drafts.push(exportStage(recipe, section, { earlier: drafts, lineage }));
     }
   }
-  return drafts.map((draft) => toStage(draft, inputs, hardware));
+  return drafts.map((draft) =>
+    memo(`stage ${draft.id}`, [draft, recipe.hardware, hardware.training.get(draft.id)], () =>
+      toStage(draft, inputs, hardware),
+    ),
+  );
 }
 
 function batchesOf(

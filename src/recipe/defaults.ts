@@ -23,11 +23,19 @@ export function fillDefaults(
   return fillMap(recipeFields, root, [], context) as DeepPartial<Recipe>;
 }
 
+/** Sections filled before, by key path: good as long as they are written as they were. */
+export type FillCache = Map<
+  string,
+  { node: SourceNode | undefined; filled: Record<string, unknown> }
+>;
+
 interface FillContext {
   /** Key paths of values that are unusable. */
   invalid: ReadonlySet<string>;
   /** They come before the schema's defaults. */
   dependent: DependentDefaults;
+  /** Of trees with the same dependent defaults and nothing invalid: what they share, shared. */
+  cache?: FillCache | undefined;
   /** The closest enclosing map whose keys depend on a word, and that word. */
   variant?: { path: KeyPath; name: string };
 }
@@ -48,7 +56,7 @@ function fillMap(
       filled[key] = fillValue(field.shape, written, fieldPath, context);
     } else if (field.shape.type === "map") {
       const isThere = field.presence === "defaulted" || dependent !== undefined;
-      if (isThere) filled[key] = fillMap(field.shape.fields, undefined, fieldPath, context);
+      if (isThere) filled[key] = fillSection(field.shape.fields, undefined, fieldPath, context);
     } else if (dependent !== undefined) {
       filled[key] = dependent.value;
     } else if (field.presence === "defaulted") {
@@ -58,11 +66,25 @@ function fillMap(
   return filled;
 }
 
+function fillSection(
+  fields: Fields,
+  node: SourceNode | undefined,
+  path: KeyPath,
+  context: FillContext,
+): Record<string, unknown> {
+  const key = path.join(".");
+  const known = context.cache?.get(key);
+  if (known !== undefined && known.node === node) return known.filled;
+  const filled = fillMap(fields, node, path, context);
+  context.cache?.set(key, { node, filled });
+  return filled;
+}
+
 /** The value of a written node, with the defaults of what it leaves out. */
 function fillValue(shape: Shape, node: SourceNode, path: KeyPath, context: FillContext): unknown {
   switch (shape.type) {
     case "map":
-      return fillMap(shape.fields, node, path, context);
+      return fillSection(shape.fields, node, path, context);
     case "variants": {
       const fields = fieldsOf(shape, node);
       const kind = node.type === "map" ? node.entries.get(shape.tag)?.value : undefined;
@@ -108,13 +130,4 @@ function isInvalid(path: KeyPath, invalid: ReadonlySet<string>): boolean {
   const isItem = (other: string) =>
     other.startsWith(`${joined}.`) && /^\d+(\.|$)/.test(other.slice(joined.length + 1));
   return [...invalid].some(isItem);
-}
-
-/** Freezes a value and everything in it. */
-export function deepFreeze<Value>(value: Value): Value {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const item of Object.values(value)) deepFreeze(item);
-  }
-  return value;
 }

@@ -1,9 +1,10 @@
 /** @file Recipe files to frozen recipes: read, compose, validate, fill, check. */
 import { dirname, resolve } from "node:path";
 import { DllmError, type ExitCode } from "../base/errors.js";
+import { deepFreeze } from "../base/frozen.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
-import { deepFreeze, fillDefaults } from "./defaults.js";
+import { fillDefaults, type DeepPartial, type FillCache } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers } from "./layers.js";
@@ -12,7 +13,7 @@ import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
 import { findNode, formatPosition } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
-import { sweepIssues, trialWritings } from "./sweep-values.js";
+import { areNumbersInRange, sweepIssues, trialWriter, type TrialWritings } from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
 
@@ -127,22 +128,65 @@ interface Described extends Pick<LoadedRecipe, "file" | "parents" | "text" | "la
   unreplaced: { root: MapNode; replace: (root: MapNode) => ReturnType<typeof replaceVariables> };
 }
 
+/** What the recipes of a sweep's trials have in common with the recipe of the sweep. */
+interface Shared {
+  dependent: DependentDefaults;
+  cache: FillCache;
+}
+
 /** Returns the recipe of a composed tree. @throws RecipeError */
 function resolveTree(
   root: MapNode,
   earlier: readonly Issue[],
   described: Described,
-  isTrial = false,
+  { isTrial = false }: { isTrial?: boolean } = {},
 ): LoadedRecipe {
-  const { file, parents, text, layers } = described;
   const issues = [...earlier];
   const problems = validateTree(root);
   // A value that is no usable YAML value has been reported once already.
   const reported = new Set(issues.map(({ at }) => positionKey(at)));
   issues.push(...problems.issues.filter(({ at }) => !reported.has(positionKey(at))));
-
   const dependent = dependentDefaults(root);
   const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
+  const loaded = checkedRecipe({ root, recipe, dependent }, issues, described);
+  if (recipe.sweep !== undefined && !isTrial) {
+    const wrong = sweepIssues(root);
+    if (wrong.length > 0) throw new RecipeError(described.file, wrong);
+  }
+  return loaded;
+}
+
+/** Returns the recipe of a trial, sharing with its sweep what is the same. */
+function resolveTrial(
+  root: MapNode,
+  { writings, hasDrawn }: TrialWritings,
+  { shared, described }: { shared: Shared; described: Described },
+): LoadedRecipe {
+  const written = writeOver(root, writings);
+  const isSame = (key: string) => written.root.entries.get(key) === root.entries.get(key);
+  const isChecked =
+    written.issues.length === 0 && (!hasDrawn || areNumbersInRange(written.root, writings));
+  if (!isChecked || !isSame("edition") || !isSame("model")) {
+    return resolveTree(written.root, written.issues, described, { isTrial: true });
+  }
+  const { dependent, cache } = shared;
+  const recipe = fillDefaults(written.root, { invalid: new Set(), dependent, cache });
+  return checkedRecipe({ root: written.root, recipe, dependent }, [], described);
+}
+
+interface FilledTree {
+  root: MapNode;
+  recipe: DeepPartial<Recipe>;
+  dependent: DependentDefaults;
+}
+
+function checkedRecipe(
+  { root, recipe, dependent }: FilledTree,
+  earlier: readonly Issue[],
+  described: Described,
+): LoadedRecipe {
+  const { file, parents, text, layers } = described;
+  const issues = [...earlier];
   const places = placesIn(root, dependent, dirname(resolve(file)));
   const issueAt = (keyPath: string, message: string, details: readonly string[]): Issue => ({
     at: places.positionOf(keyPath),
@@ -156,8 +200,6 @@ function resolveTree(
       issues.push(issueAt(keyPath, message, details));
     },
   });
-  if (issues.length === 0 && recipe.sweep !== undefined && !isTrial)
-    issues.push(...sweepIssues(root));
   if (issues.length > 0) throw new RecipeError(file, issues);
 
   // No issue means that nothing was left out. How it was put together is not part of it.
@@ -186,14 +228,30 @@ function resolveTree(
         throw new RecipeError(file, [issue], { exitCode, cause: error });
       }
     },
-    withValues: (values) => {
-      const writings = trialWritings(root, values);
-      const variesVariables = writings.some(({ path }) => path[0] === "vars");
-      const below = variesVariables ? described.unreplaced : { root, replace: unchanged };
-      const written = writeOver(below.root, writings);
-      const replaced = below.replace(written.root);
-      return resolveTree(replaced.root, [...written.issues, ...replaced.issues], described, true);
-    },
+    withValues: trialLoader(root, dependent, described),
+  };
+}
+
+/** Returns the function that loads a sweep's trials. */
+function trialLoader(
+  root: MapNode,
+  dependent: DependentDefaults,
+  described: Described,
+): LoadedRecipe["withValues"] {
+  const shared: Shared = { dependent, cache: new Map() };
+  let writer: ReturnType<typeof trialWriter> | undefined;
+  return (values) => {
+    writer ??= trialWriter(root);
+    const trial = writer(values);
+    // Variables have been replaced in the tree: those that vary are replaced again.
+    if (trial.writings.some(({ path }) => path[0] === "vars")) {
+      const { unreplaced } = described;
+      const written = writeOver(unreplaced.root, trial.writings);
+      const replaced = unreplaced.replace(written.root);
+      const issues = [...written.issues, ...replaced.issues];
+      return resolveTree(replaced.root, issues, described, { isTrial: true });
+    }
+    return resolveTrial(root, trial, { shared, described });
   };
 }
 
@@ -203,8 +261,6 @@ function withoutComposition(recipe: Recipe): Recipe {
   const kept = Object.entries(recipe).filter(([key]) => !COMPOSITION_KEYS.has(key));
   return Object.fromEntries(kept) as unknown as Recipe;
 }
-
-const unchanged = (root: MapNode) => ({ root, issues: [] });
 
 /** Where the values of a tree are, and who decided them. */
 function placesIn(root: MapNode, dependent: DependentDefaults, directory: string) {

@@ -4,6 +4,7 @@
  */
 import type { Issue } from "./issues.js";
 import { sourceNode, writeOver, type Written } from "./overrides.js";
+import { shapeAt } from "./shapes.js";
 import { formatPosition, plainValue } from "./source-tree.js";
 import type { MapEntry, MapNode, SourceNode } from "./source-tree.js";
 import { validateTree } from "./validate.js";
@@ -35,21 +36,56 @@ function writtenValues(parameter: SourceNode): SourceNode[] {
   return [...single, ...(values?.type === "list" ? values.items : [])];
 }
 
-/** Returns what to write for the values of one trial, each at the position of the sweep's value. */
-export function trialWritings(root: MapNode, values: Readonly<Record<string, unknown>>): Written[] {
-  const parameters = sweepParameters(root);
-  return Object.entries(values).map(([keyPath, value]) => {
-    const entry = parameters.get(keyPath);
-    if (entry === undefined) throw new TypeError(`trialWritings: ${keyPath} is not swept`);
-    const text = JSON.stringify(value);
-    const written = writtenValues(entry.value).find(
-      (node) => JSON.stringify(plainValue(node)) === text,
+/** What one trial writes over the recipe. */
+export interface TrialWritings {
+  writings: readonly Written[];
+  /** Whether some value was drawn, and so has not been checked where the sweep is written. */
+  hasDrawn: boolean;
+}
+
+/**
+ * Returns a function from the values of a trial to what it writes over the tree, each value at
+ * the position where the sweep has it.
+ */
+export function trialWriter(
+  root: MapNode,
+): (values: Readonly<Record<string, unknown>>) => TrialWritings {
+  const parameters = new Map(
+    [...sweepParameters(root)].map(([keyPath, entry]) => {
+      const listed = new Map(
+        writtenValues(entry.value).map((node) => [JSON.stringify(plainValue(node)), node]),
+      );
+      return [keyPath, { entry, listed, path: keyPath.split(".") }] as const;
+    }),
+  );
+  return (values) => {
+    let hasDrawn = false;
+    const writings = Object.entries(values).map(([keyPath, value]): Written => {
+      const parameter = parameters.get(keyPath);
+      if (parameter === undefined) throw new TypeError(`trialWriter: ${keyPath} is not swept`);
+      const { entry, listed, path } = parameter;
+      const written = listed.get(JSON.stringify(value));
+      hasDrawn ||= written === undefined;
+      return { path, value: written ?? sourceNode(value, entry.value.at), keyAt: entry.keyAt };
+    });
+    return { writings, hasDrawn };
+  };
+}
+
+/** Whether all that a trial writes are numbers that their keys accept. */
+export function areNumbersInRange(root: MapNode, writings: readonly Written[]): boolean {
+  return writings.every(({ path, value }) => {
+    const shape = shapeAt(root, path)?.shape;
+    if (value.type !== "scalar" || typeof value.value !== "number") return false;
+    if (shape?.type !== "number" && shape?.type !== "integer") return false;
+    const number = value.value;
+    return (
+      (shape.type === "number" || Number.isInteger(number)) &&
+      number >= (shape.minimum ?? -Infinity) &&
+      number <= (shape.maximum ?? Infinity) &&
+      number > (shape.exclusiveMinimum ?? -Infinity) &&
+      number < (shape.exclusiveMaximum ?? Infinity)
     );
-    return {
-      path: keyPath.split("."),
-      value: written ?? sourceNode(value, entry.value.at),
-      keyAt: entry.keyAt,
-    };
   });
 }
 
