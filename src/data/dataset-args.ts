@@ -4,12 +4,14 @@
  * its report only `|` separated.
  */
 import { DllmError, ExitCode } from "../base/errors.js";
-import type { DatasetSeparator } from "../recipe/schema.js";
+import type { DatasetArgs, DatasetSeparator } from "../recipe/schema.js";
 
 export interface DatasetPart {
   name: string;
   /** Row limits per split are integers, everything else is a string. */
   options: Readonly<Record<string, string | number>>;
+  /** Branch, tag or commit of a hub dataset. */
+  revision?: string;
 }
 
 /** One part as the reference's parse_spec reads it; the name is null for `key=value` parts. */
@@ -49,6 +51,23 @@ export function parseDatasetArgs(
     });
   }
   return parts;
+}
+
+/**
+ * Returns the datasets of either form of `dataset_args`. In the list form, `config` is what the
+ * text form calls `name`.
+ * @throws DllmError 65 as parseDatasetArgs
+ */
+export function datasetParts(
+  args: DatasetArgs,
+  separators: readonly DatasetSeparator[],
+): DatasetPart[] {
+  if (typeof args === "string") return parseDatasetArgs(args, separators);
+  return args.map(({ name, revision, config, ...options }) => ({
+    name,
+    options: { ...options, ...(config !== undefined && { name: config }) },
+    ...(revision !== undefined && { revision }),
+  }));
 }
 
 /** Returns the trimmed, non-empty parts of a dataset string. */

@@ -32,13 +32,20 @@ export interface SourceParams {
   /** What stood in brackets after the name: row limits per split, text column, … */
   options: Readonly<Record<string, string | number>>;
   files: readonly PinnedFile[];
+  /** Of a hub dataset: the branch, tag or commit asked for, and the commit where it is known. */
+  hub?: HubRevision;
+}
+
+export interface HubRevision {
+  revision: string;
+  commit?: string;
 }
 
 /** `prepare` with a tokenizer: brings one or trains a byte-level BPE. Output: tokenizer directory. */
 export interface PrepareTokenizerParams {
   task: "tokenizer";
   tokenizer:
-    | { source: "files"; name: string; files: readonly PinnedFile[] }
+    | { source: "files"; name: string; files: readonly PinnedFile[]; hub?: HubRevision }
     | {
         source: "train";
         vocab_size: number;
@@ -84,6 +91,7 @@ export interface PrepareModelParams {
   task: "model";
   name: string;
   files: readonly PinnedFile[];
+  hub?: HubRevision;
 }
 
 export type PrepareParams =

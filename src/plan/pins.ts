@@ -2,13 +2,15 @@
  * @file Pins: what the files named in a recipe contain, so that planning needs no disk and a
  * fingerprint names contents rather than paths. Made by stages/pins.ts.
  */
-import type { PinnedFile, SourceParams } from "./params.js";
+import type { HubRevision, PinnedFile, SourceParams } from "./params.js";
 
 /** A directory of files: a tokenizer or a model. */
 export interface PinnedDirectory {
   /** As written in the recipe; also the key into the locations. */
   name: string;
   files: readonly PinnedFile[];
+  /** Of the hub: the branch, tag or commit asked for, and the commit where it is known. */
+  hub?: HubRevision;
 }
 
 export interface Pins {

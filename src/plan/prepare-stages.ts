@@ -13,12 +13,12 @@ export function dataStage(training: string): string {
   return `prepare-${training}`;
 }
 
-export function prepareModel({ name, files }: PinnedDirectory): StageDraft {
+export function prepareModel({ name, files, hub }: PinnedDirectory): StageDraft {
   return {
     id: MODEL_STAGE,
     kind: "prepare",
     inputs: {},
-    params: { task: "model", name, files },
+    params: { task: "model", name, files, ...(hub !== undefined && { hub }) },
     origins: { "": "model.name_or_path" },
     sources: [name],
   };

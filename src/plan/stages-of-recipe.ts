@@ -105,12 +105,8 @@ function toStage(
       ...(microBatchRows !== undefined && { microBatchRows }),
     },
     locations: Object.fromEntries(
-      sources.map((name) => {
-        const location = locations[name];
-        if (location === undefined)
-          throw new TypeError(`stage ${draft.id}: no location of ${name}`);
-        return [name, location];
-      }),
+      // What is on the hub is nowhere on this machine yet.
+      sources.flatMap((name) => (locations[name] === undefined ? [] : [[name, locations[name]]])),
     ),
     ...(estimate !== undefined && { estimate }),
   };

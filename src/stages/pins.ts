@@ -6,10 +6,12 @@ import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
-import { parseDatasetArgs, type DatasetPart } from "../data/dataset-args.js";
-import type { SourceParams } from "../plan/params.js";
+import { datasetParts, type DatasetPart } from "../data/dataset-args.js";
+import { isHubName } from "../data/hub-name.js";
+import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
+import { trainingSections } from "../recipe/stage-sections.js";
 
 const TOKENIZER_FILES = [
   "chat_template.jinja",
@@ -25,14 +27,23 @@ export interface PinnedInputs {
   cores: number;
 }
 
+/**
+ * Commits that hub sources are known to be at, by `dataset owner/name` or `model owner/name`, so
+ * that planning needs no network.
+ */
+export type KnownCommits = Readonly<Record<string, HubRevision>>;
+
 /** Returns what every source, tokenizer and model of a recipe contains, and where it is. */
-export async function pinInputs(loaded: LoadedRecipe): Promise<PinnedInputs> {
+export async function pinInputs(
+  loaded: LoadedRecipe,
+  known: KnownCommits = {},
+): Promise<PinnedInputs> {
   const locations = new Map<string, string>();
   const datasets: Record<string, readonly SourceParams[]> = {};
   for (const { keyPath, parts } of parseDatasets(loaded)) {
-    datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations });
+    datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations, known });
   }
-  const { model, tokenizer } = await pinDirectories(loaded, locations);
+  const { model, tokenizer } = await pinDirectories(loaded, locations, known);
   return {
     pins: {
       datasets,
@@ -55,48 +66,63 @@ export interface RecipeDatasets {
  * @throws RecipeError for a string that is not of the grammar
  */
 export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
-  const { tokenizer, pretrain, sft, dataset_separators: separators } = loaded.recipe;
-  const texts = {
-    "tokenizer.train.dataset_args": tokenizer?.train?.dataset_args,
-    "pretrain.dataset_args": pretrain?.dataset_args,
-    "sft.dataset_args": sft?.dataset_args,
-  };
-  const found: RecipeDatasets[] = [];
-  for (const [keyPath, text] of Object.entries(texts)) {
-    if (text === undefined || typeof text !== "string") continue;
-    try {
-      found.push({ keyPath, parts: parseDatasetArgs(text, separators) });
-    } catch (error) {
-      throw atKey(loaded, keyPath, error);
-    }
+  const { tokenizer, dataset_separators: separators } = loaded.recipe;
+  const named = trainingSections(loaded.recipe).map(({ keyPath, settings }) => ({
+    keyPath: `${keyPath}.dataset_args`,
+    args: settings.dataset_args,
+  }));
+  const train = tokenizer?.train;
+  if (train !== undefined) {
+    named.unshift({ keyPath: "tokenizer.train.dataset_args", args: train.dataset_args });
   }
-  return found;
+  return named.map(({ keyPath, args }) => {
+    const parts = loaded.at(keyPath, () => datasetParts(args, separators));
+    return { keyPath, parts };
+  });
 }
 
 async function pinDatasets(
   loaded: LoadedRecipe,
-  { keyPath, parts, locations }: RecipeDatasets & { locations: Map<string, string> },
+  {
+    keyPath,
+    parts,
+    locations,
+    known,
+  }: RecipeDatasets & { locations: Map<string, string>; known: KnownCommits },
 ): Promise<SourceParams[]> {
   const { pinSource } = await import("../data/sources.js");
+  const baseDirectory = loaded.directoryOf(keyPath);
   const sources: SourceParams[] = [];
   for (const part of parts) {
+    const { name, options } = part;
     try {
-      const { location, files } = await pinSource(part, {
-        baseDirectory: loaded.directoryOf(keyPath),
-      });
-      locations.set(part.name, location);
-      sources.push({ name: part.name, options: part.options, files });
+      const { location, files } = await pinSource(part, { baseDirectory });
+      locations.set(name, location);
+      sources.push({ name, options, files });
     } catch (error) {
-      throw atKey(loaded, keyPath, error);
+      if (!isAbsent(error) || !isHubName(name, baseDirectory)) throw atKey(loaded, keyPath, error);
+      const hub = hubRevision(part.revision, known[`dataset ${name}`]);
+      sources.push({ name, options, files: [], hub });
     }
   }
   return sources;
+}
+
+/** What is known of a revision: a commit says itself what it is. */
+function hubRevision(revision = "main", known: HubRevision | undefined): HubRevision {
+  if (/^[0-9a-f]{40}$/.test(revision)) return { revision, commit: revision };
+  return known?.revision === revision ? known : { revision };
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof DllmError && error.exitCode === ExitCode.notFound;
 }
 
 /** The model's and the tokenizer's directory; a model brings its tokenizer unless one is named. */
 async function pinDirectories(
   loaded: LoadedRecipe,
   locations: Map<string, string>,
+  known: KnownCommits,
 ): Promise<{ model?: PinnedDirectory; tokenizer?: PinnedDirectory }> {
   const { recipe } = loaded;
   const pins: { model?: PinnedDirectory; tokenizer?: PinnedDirectory } = {};
@@ -105,11 +131,14 @@ async function pinDirectories(
     pins.model = await pinDirectory(loaded, {
       keyPath: "model.name_or_path",
       name: modelName,
+      revision: recipe.model.revision,
       locations,
+      known,
       required: ["config.json"],
       isPart: (file) => file === "config.json" || isWeights(file) || isTokenizerFile(file),
     });
-    if (!pins.model.files.some(({ path }) => path.endsWith(".safetensors"))) {
+    const { hub, files } = pins.model;
+    if (hub === undefined && !files.some(({ path }) => path.endsWith(".safetensors"))) {
       throw loaded.errorAt("model.name_or_path", {
         message: `model ${modelName} has no weights in safetensors format`,
         details: [`looked in ${locations.get(modelName)}`],
@@ -118,15 +147,15 @@ async function pinDirectories(
     }
   }
   const trains = recipe.tokenizer?.train !== undefined;
-  const tokenizerName = recipe.tokenizer?.name_or_path ?? (trains ? undefined : modelName);
+  const own = recipe.tokenizer?.name_or_path;
+  const tokenizerName = own ?? (trains ? undefined : modelName);
   if (tokenizerName !== undefined) {
     pins.tokenizer = await pinDirectory(loaded, {
-      keyPath:
-        recipe.tokenizer?.name_or_path === undefined
-          ? "model.name_or_path"
-          : "tokenizer.name_or_path",
+      keyPath: own === undefined ? "model.name_or_path" : "tokenizer.name_or_path",
       name: tokenizerName,
+      revision: own === undefined ? recipe.model.revision : undefined,
       locations,
+      known,
       required: ["tokenizer.json"],
       isPart: isTokenizerFile,
     });
@@ -145,19 +174,29 @@ function isWeights(file: string): boolean {
 interface DirectoryToPin {
   keyPath: string;
   name: string;
+  revision: string | undefined;
   locations: Map<string, string>;
+  known: KnownCommits;
   required: readonly string[];
   isPart: (file: string) => boolean;
 }
 
 async function pinDirectory(
   loaded: LoadedRecipe,
-  { keyPath, name, locations, required, isPart }: DirectoryToPin,
+  { keyPath, name, revision, locations, known, required, isPart }: DirectoryToPin,
 ): Promise<PinnedDirectory> {
   const { findSource, pinFiles } = await import("../data/sources.js");
   const what = keyPath.slice(0, keyPath.indexOf("."));
+  const baseDirectory = loaded.directoryOf(keyPath);
+  let location: string;
   try {
-    const location = await findSource(name, loaded.directoryOf(keyPath));
+    location = await findSource(name, baseDirectory);
+  } catch (error) {
+    if (!isAbsent(error) || !isHubName(name, baseDirectory)) throw atKey(loaded, keyPath, error);
+    // A tokenizer that comes with the model is of the same repository.
+    return { name, files: [], hub: hubRevision(revision, known[`model ${name}`]) };
+  }
+  try {
     const entries = await readdir(location).catch((cause: unknown) => {
       throw errorCode(cause) === "ENOTDIR"
         ? new DllmError(`${what} ${name} is a file, expected a directory`, {
