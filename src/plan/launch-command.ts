@@ -18,7 +18,7 @@ import {
   type TrainArgumentInputs,
   type TrainArguments,
 } from "./reference/train-arguments.js";
-import { makeCommand, type Command } from "./shell-text.js";
+import { makeCommand, type Command } from "../base/shell-text.js";
 
 export type TrainCommandInputs = Omit<TrainArgumentInputs, "batch"> & {
   resolved: ResolvedTrainingHardware;

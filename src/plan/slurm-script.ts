@@ -4,7 +4,7 @@
  * rest is what makes a job survive preemption and its failure be noticed.
  */
 import type { HardwareSettings } from "../recipe/schema.js";
-import { shellQuote } from "./shell-text.js";
+import { shellQuote } from "../base/shell-text.js";
 
 export interface SlurmSubmission {
   /** Unique to the attempt: finds the job again when its id was lost or given to another. */

@@ -9,7 +9,7 @@ import { trainCommand } from "../../src/plan/launch-command.js";
 import type { Outcome } from "../../src/plan/problem.js";
 import { chatCommand } from "../../src/plan/reference/chat-command.js";
 import { evalCommand, type BenchmarkSettings } from "../../src/plan/reference/eval-command.js";
-import type { Command } from "../../src/plan/shell-text.js";
+import type { Command } from "../../src/base/shell-text.js";
 import type { BenchmarkName } from "../../src/recipe/benchmark-fields.js";
 import type {
   Edition,

@@ -3,7 +3,7 @@
  * @aeab2042 (report) examples/bert/chat.py and README.md.
  */
 import type { Edition, SamplerSettings } from "../../recipe/schema.js";
-import { makeCommand, type Command } from "../shell-text.js";
+import { makeCommand, type Command } from "../../base/shell-text.js";
 import { argumentText, type Arguments, type ArgumentValue } from "./script-arguments.js";
 
 export interface ChatCommandInputs {

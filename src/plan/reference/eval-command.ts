@@ -7,7 +7,7 @@
 import type { BenchmarkName } from "../../recipe/benchmark-fields.js";
 import type { Benchmarks, Edition, HardwareSettings } from "../../recipe/schema.js";
 import { failure, success, type Outcome, type PlanProblem } from "../problem.js";
-import { makeCommand, type Command } from "../shell-text.js";
+import { makeCommand, type Command } from "../../base/shell-text.js";
 import { argumentText, type ArgumentValue } from "./script-arguments.js";
 
 export type BenchmarkSettings = NonNullable<Benchmarks[BenchmarkName]>;

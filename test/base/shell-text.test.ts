@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { randomStream } from "../../src/base/random.js";
-import { makeCommand, shellLines, shellQuote } from "../../src/plan/shell-text.js";
+import { makeCommand, shellLines, shellQuote } from "../../src/base/shell-text.js";
 
 /** What bash makes of a text: the arguments that a command gets. */
 function bashArguments(text: string): string[] {
