@@ -63,15 +63,27 @@ export interface SampleOutputOptions {
 /** A recipe file, and `key=value` overrides of it. */
 export type RecipeArguments = readonly [recipe: string, overrides: string[]];
 
+export interface FrozenOptions {
+  /** Refuse a recipe that is not what its lock says. */
+  frozen: boolean;
+}
+export interface PlanFormatOptions {
+  format: "tree" | "mermaid" | "dot" | "json";
+}
+
 export type ValidateCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
-export type PlanCommand = CommandRun<RecipeArguments, RecipeOptions & RunsOptions & JsonOptions>;
+export type PlanCommand = CommandRun<
+  RecipeArguments,
+  RecipeOptions & RunsOptions & JsonOptions & FrozenOptions & PlanFormatOptions
+>;
+export type LockCommand = CommandRun<RecipeArguments, RecipeOptions>;
 export interface RestartOptions {
   /** Begin stages anew whose checkpoints are all damaged. */
   allowRestart: boolean;
 }
 export type RunCommand = CommandRun<
   RecipeArguments,
-  RecipeOptions & RunsOptions & JsonOptions & RestartOptions
+  RecipeOptions & RunsOptions & JsonOptions & RestartOptions & FrozenOptions
 >;
 /** A recipe file, then a key and overrides in any order. */
 export type ExplainCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;

@@ -11,6 +11,7 @@ import type {
   CommandIo,
   ExplainCommand,
   InitCommand,
+  LockCommand,
   LsCommand,
   DiffCommand,
   FsckCommand,
@@ -47,6 +48,7 @@ export interface CommandModules {
   sample: () => Promise<{ run: SampleCommand }>;
   chat: () => Promise<{ run: ChatCommand }>;
   schema: () => Promise<{ run: SchemaCommand }>;
+  lock: () => Promise<{ run: LockCommand }>;
   ls: () => Promise<{ run: LsCommand }>;
   init: () => Promise<{ run: InitCommand }>;
 }
@@ -69,6 +71,7 @@ export const commandModules: CommandModules = {
   sample: () => import("./sample.js"),
   chat: () => import("./chat.js"),
   schema: () => import("./schema.js"),
+  lock: () => import("./lock.js"),
   ls: () => import("./ls.js"),
   init: () => import("./init.js"),
 };
@@ -140,9 +143,15 @@ export async function runProgram(
   ).addOption(jsonOption());
   declareForRecipe(
     "plan <recipe> [overrides...]",
-    "show which stages would run, and why",
+    "show which stages would run, why, where, and what they take",
     modules.plan,
   )
+    .addOption(
+      new Option("--format <format>", "how to show it")
+        .choices(["tree", "mermaid", "dot", "json"])
+        .default("tree"),
+    )
+    .addOption(frozenOption())
     .addOption(runsOption())
     .addOption(jsonOption());
   declareForRecipe(
@@ -150,6 +159,7 @@ export async function runProgram(
     "run a recipe; what is done already is reused",
     modules.run,
   )
+    .addOption(frozenOption())
     .addOption(runsOption())
     .addOption(restartOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
@@ -231,6 +241,11 @@ export async function runProgram(
     for (const option of samplerOptions()) command.addOption(option);
     command.addOption(runsOption());
   }
+  declareForRecipe(
+    "lock <recipe> [overrides...]",
+    "write down the commits, contents and defaults that a recipe stands for",
+    modules.lock,
+  );
   declare("ls [directory]", "list recipes with what each is for", modules.ls).addOption(
     jsonOption(),
   );
@@ -257,6 +272,13 @@ function profileOption(): Option {
   return new Option("--profile <name>", "lay a profile of the recipe over it; may be repeated")
     .argParser(append)
     .default([]);
+}
+
+function frozenOption(): Option {
+  return new Option(
+    "--frozen",
+    "refuse a recipe that is not what the dllm.lock beside it says",
+  ).default(false);
 }
 
 function runsOption(): Option {

@@ -7,8 +7,9 @@ import { planRun, type Plan } from "../plan/plan.js";
 import { loadRecipe, type LoadedRecipe } from "../recipe/load.js";
 import { runPaths, type RunPaths } from "../run/run-paths.js";
 import { openStore, type Store } from "../run/store.js";
-import { pinInputs, type PinnedInputs } from "../stages/pins.js";
+import type { PinnedInputs } from "../stages/pins.js";
 import type { RecipeOptions } from "./command.js";
+import { pinLocked, refuseDrift } from "./locked.js";
 
 export interface RecipePlan {
   loaded: LoadedRecipe;
@@ -41,12 +42,19 @@ export async function loadWithOptions(
   return loadRecipe(file, { set: all, profiles: profile, environment: process.env });
 }
 
-/** Returns the plan of a recipe; reads, and writes nothing. */
-export async function makePlan(loaded: LoadedRecipe, runs: string): Promise<RecipePlan> {
+/**
+ * Returns the plan of a recipe; reads, and writes nothing.
+ * @throws DllmError 4 with `frozen`, when the recipe is not what its lock says
+ */
+export async function makePlan(
+  loaded: LoadedRecipe,
+  { runs, frozen = false }: { runs: string; frozen?: boolean },
+): Promise<RecipePlan> {
   const runsRoot = resolve(runs);
   const paths = runPaths(runsRoot, loaded.recipe.name);
   const store = openStore(runsRoot);
-  const pinned = await pinInputs(loaded);
+  const pinned = await pinLocked(loaded);
+  if (frozen) refuseDrift(loaded, pinned.pins);
   const previous = readPreviousPlan(paths.plan);
   const plan = planRun({
     loaded,

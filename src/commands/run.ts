@@ -13,8 +13,16 @@ import { loadRun } from "../report/run-data.js";
 import { evaluationLines, nextStepLines } from "../report/run-summary.js";
 import { executePlan, type RunOutcome } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
-import type { CommandIo, JsonOptions, RestartOptions, RunCommand, RunsOptions } from "./command.js";
+import type {
+  CommandIo,
+  FrozenOptions,
+  JsonOptions,
+  RestartOptions,
+  RunCommand,
+  RunsOptions,
+} from "./command.js";
 import { commandLine } from "./command-line.js";
+import { describeStages, refuseTooLarge } from "./describe-plan.js";
 import { loadWithOptions, makePlan, type RecipePlan } from "./recipe-plan.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
@@ -28,15 +36,21 @@ export const run: RunCommand = async ([recipe, overrides], options, io) =>
 /** Runs a recipe; `announce` sees its plan before anything happens and may refuse it. */
 export async function runRecipe(
   loaded: LoadedRecipe,
-  { runs, json, allowRestart }: RunsOptions & JsonOptions & RestartOptions,
+  {
+    runs,
+    json,
+    allowRestart,
+    frozen = false,
+  }: RunsOptions & JsonOptions & RestartOptions & Partial<FrozenOptions>,
   io: CommandIo,
   announce: (planned: RecipePlan) => void = () => undefined,
 ): Promise<ExitCode> {
   const started = performance.now();
-  const planned = await makePlan(loaded, runs);
+  const planned = await makePlan(loaded, { runs, frozen });
   announce(planned);
   const { plan, store, paths } = planned;
   refuseBlocked(plan);
+  refuseTooLarge(loaded, describeStages(planned));
   const signals = listenForSignals();
   const progress = await createProgress({
     mode: json ? "json" : io.isTty && io.columns >= LIVE_COLUMNS ? "live" : "plain",

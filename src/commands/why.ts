@@ -37,7 +37,7 @@ export const run: WhyCommand = async ([target, stage], options, io) => {
   const { runs, json } = options;
   const isRecipe = statSync(target, { throwIfNoEntry: false })?.isFile() === true;
   const question = isRecipe
-    ? aboutNextRun(await makePlan(await loadWithOptions(target, [], options), runs))
+    ? aboutNextRun(await makePlan(await loadWithOptions(target, [], options), { runs }))
     : await aboutRun(findRun(target, runs), stage, io);
   const { plan, before } = question;
   const found = plan.stages.find(({ id }) => id === stage);
@@ -103,7 +103,7 @@ async function planAgain(
     const { recipe, set, profiles } = invocationOf(recorded);
     if (!existsSync(join(root, recorded.name))) return undefined;
     const loaded = await loadWithOptions(recipe, [], { set: [...set], profile: [...profiles] });
-    return await makePlan(loaded, root);
+    return await makePlan(loaded, { runs: root });
   } catch (error) {
     if (!(error instanceof DllmError)) throw error;
     io.err(`warning: its recipe cannot be read, positions are missing: ${sanitize(error.message)}`);
