@@ -9,7 +9,7 @@
  * the same arguments; output_dir says where and not what (test/plan/launch-command.test.ts holds
  * every published command against this).
  */
-import type { HardwareSettings } from "../recipe/schema.js";
+import type { Edition, HardwareSettings } from "../recipe/schema.js";
 import type { ResolvedTrainingHardware } from "./hardware.js";
 import { failure, success, type Outcome } from "./problem.js";
 import { configFile, configName } from "./reference/accelerate-configs.js";
@@ -36,7 +36,7 @@ export function trainCommand({ resolved, ...inputs }: TrainCommandInputs): Outco
     const argv = [...accelerateLaunch(hardware, resolved.devices), made.value.script];
     return success({ ...makeCommand([...argv, ...made.value.argv]), words: made.value.words });
   }
-  return slurmCommand(hardware, made.value);
+  return slurmCommand(inputs.recipe, made.value);
 }
 
 function accelerateLaunch(hardware: HardwareSettings, processes: number): string[] {
@@ -61,8 +61,11 @@ const TRAIN_SCRIPT = "scripts/train.slurm.sh";
 /** What the `#SBATCH` lines of scripts/train.slurm.sh say; arguments of sbatch win over them. */
 const header = { nodes: 1, time: "3-00:00:00", cpus_per_task: 24 };
 
+/** Where the script writes its log; Slurm fails without a word where the directory is absent. */
+const logDirectories: Record<Edition, string> = { report: "logs", head: ".logs" };
+
 function slurmCommand(
-  hardware: HardwareSettings,
+  { hardware, edition }: TrainCommandInputs["recipe"],
   { script, argv, words }: TrainArguments,
 ): Outcome<StageCommand> {
   if (needsOtherPrecision(hardware)) {
@@ -94,5 +97,13 @@ function slurmCommand(
     ...["--script_path", script],
     ...argv,
   ];
-  return success({ ...makeCommand(command), words });
+  const site =
+    slurm?.partition === undefined || slurm.quotatype === undefined
+      ? [
+          `${TRAIN_SCRIPT} names a partition and a quota type of its authors' cluster: edit it, or ` +
+            "write hardware.slurm.partition and quotatype",
+        ]
+      : [];
+  const logs = `${TRAIN_SCRIPT} needs a directory ${logDirectories[edition]}`;
+  return success({ ...makeCommand(command), words: [...words, ...site, logs] });
 }

@@ -94,10 +94,12 @@ test("a training that does not fit: what takes most, and what to write instead",
 
 test("what is written instead fits, and keeps the rows of a step and their order", () => {
   let suggested = 0;
-  for (const engine of ["accelerate", "onnx"] as const) {
-    for (const device_memory_gib of [10, 16, 24, 40, 60]) {
+  const onOne = { strategy: "single", gpus_per_node: 1 } as const;
+  const engines = [{ engine: "accelerate" }, { engine: "onnx" }, onOne] as const;
+  for (const engine of engines) {
+    for (const device_memory_gib of [10, 13, 16, 24, 40, 60]) {
       for (const per_device_train_batch_size of [16, 47, 48, 60]) {
-        const hardware = { ...eight, engine, device_memory_gib };
+        const hardware = { ...eight, ...engine, device_memory_gib };
         const settings = { per_device_train_batch_size, per_device_eval_batch_size: 1 };
         const before = estimate(hardware, settings);
         const written = before.problem?.details[1]?.match(/size: (\d+) and .*steps: (\d+)/);

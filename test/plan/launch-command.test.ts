@@ -1,15 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { resolveHardware } from "../../src/plan/hardware.js";
 import { trainCommand, type StageCommand } from "../../src/plan/launch-command.js";
 import type { Outcome } from "../../src/plan/problem.js";
-import { chatDefaults } from "../../src/plan/reference/chat-command.js";
-import {
-  argumentDefaults,
-  argumentOrder,
-  argumentText,
-  type Arguments,
-} from "../../src/plan/reference/script-arguments.js";
+import { argumentOrder } from "../../src/plan/reference/script-arguments.js";
 import type { TrainRecipe, TrainStage } from "../../src/plan/reference/train-arguments.js";
 import type {
   Edition,
@@ -18,6 +11,7 @@ import type {
   PretrainSettings,
   SftSettings,
 } from "../../src/recipe/schema.js";
+import { flagsOf, normalise, splitCommand } from "../support/normalised-command.js";
 import { publishedCommands, type PublishedCommand } from "../support/reference-commands.js";
 import {
   hardwareSettings,
@@ -25,76 +19,6 @@ import {
   pretrainSettings,
   sftSettings,
 } from "../support/settings.js";
-
-/** What a shell makes of a command. */
-function split(text: string): string[] {
-  const { stdout } = spawnSync("bash", ["-c", `printf '%s\\0' ${text}`], { encoding: "utf8" });
-  return stdout.split("\0").slice(0, -1);
-}
-
-const isNumber = (text: string) => text !== "" && Number.isFinite(Number(text));
-const plainValue = (text: string) => (isNumber(text) ? Number(text) : text);
-
-/** `--flag value`, `--flag=value` and bare `--flag`, in any order, as a map. */
-function flagsOf(argv: readonly string[]): Map<string, string> {
-  const flags = new Map<string, string>();
-  for (let i = 0; i < argv.length; i++) {
-    const [name = "", ...value] = argv[i]!.split("=");
-    if (!name.startsWith("--")) throw new Error(`stray argument ${name}`);
-    const next = argv[i + 1];
-    if (value.length > 0) flags.set(name.slice(2), value.join("="));
-    else if (next !== undefined && !next.startsWith("--")) flags.set(name.slice(2), argv[++i]!);
-    else flags.set(name.slice(2), "");
-  }
-  return flags;
-}
-
-/** A command without what says nothing: order, quotes, defaults, where the output goes. */
-function normalise(argv: readonly string[], edition: Edition): object {
-  const scriptAt = argv.findIndex((word) => word.endsWith(".py") || word.endsWith(".slurm.sh"));
-  const script = argv[scriptAt]!;
-  const launch = argv.slice(0, scriptAt);
-  const launcher = launch.filter(
-    (word, i) => !word.startsWith("--") && !launch[i - 1]?.startsWith("--"),
-  );
-  const given = flagsOf(argv.slice(scriptAt + 1));
-  const path = given.get("script_path") ?? script;
-  let defaults: Arguments = {};
-  if (path === "examples/bert/pt.py") defaults = argumentDefaults[edition].pretrain;
-  if (path === "examples/bert/sft.py") defaults = argumentDefaults[edition].sft;
-  if (path === "examples/bert/chat.py") defaults = chatDefaults[edition];
-  if (path === "dllm/pipelines/bert/eval.py") {
-    defaults = { batch_size: 1 };
-    given.set("model_args", JSON.stringify(modelArguments(given, edition)));
-  }
-  const said = [...given]
-    .filter(([name]) => name !== "output_dir")
-    .filter(([name, value]) => !(name in defaults) || argumentText(defaults[name]!) !== value)
-    .map(([name, value]) => [name, plainValue(value)]);
-  return {
-    launcher,
-    launch: Object.fromEntries(flagsOf(launch.filter((word) => !launcher.includes(word)))),
-    script,
-    said: Object.fromEntries(said.sort()) as object,
-  };
-}
-
-/** Of `--model_args`, what a task of its kind reads. */
-function modelArguments(given: ReadonlyMap<string, string>, edition: Edition): object {
-  const generates = ["gsm8k_bert", "bbh", "minerva_math"].includes(given.get("tasks")!);
-  const unread = generates
-    ? ["mc_num", "is_check_greedy"]
-    : ["max_new_tokens", "steps", "block_length", "block_size"];
-  const defaults: Readonly<Record<string, string>> = {
-    is_check_greedy: edition === "report" ? "True" : "False",
-  };
-  const said = given
-    .get("model_args")!
-    .split(",")
-    .map((pair) => pair.split("=") as [string, string])
-    .filter(([name, value]) => !unread.includes(name) && defaults[name] !== value);
-  return Object.fromEntries(said.sort());
-}
 
 const title = ({ source, name }: PublishedCommand) => `${source}: ${name}`;
 
@@ -115,10 +39,10 @@ describe("published commands", () => {
   test.each(publishedCommands.map((command) => [title(command), command] as const))(
     "%s",
     (_, { published, emitted, edition, literally }) => {
-      const argv = split(published);
+      const argv = splitCommand(published);
       expect(normalise(emitted.argv, edition)).toEqual(normalise(argv, edition));
       if (literally) expect(emitted.argv).toEqual(argv);
-      expect(split(emitted.text)).toEqual(emitted.argv);
+      expect(splitCommand(emitted.text)).toEqual(emitted.argv);
     },
   );
 });
@@ -358,6 +282,25 @@ test("what the trainer does otherwise is said in words", () => {
       "normalises each micro-batch by itself",
     "the reference groups rows by length 48 at a time instead of 16: another order of rows",
     "the reference splits test rows off with seed 42, whatever the seed is",
+  ]);
+  const eight = { strategy: "ddp", gpus_per_node: 8 } as const;
+  const perDevice =
+    "loss_norm_type token: the reference's trainer takes each device's mean over its own tokens, " +
+    "and the mean of those";
+  expect(wordsOf({ hardware: eight })).toEqual([checkpoints, perDevice]);
+  expect(wordsOf({ hardware: eight, edition: "report" })).toEqual([checkpoints]);
+  const slurm = { time: "1:00:00", cpus_per_task: 24 };
+  expect(wordsOf({ hardware: { ...eight, slurm }, edition: "report" })).toEqual([
+    checkpoints,
+    "scripts/train.slurm.sh names a partition and a quota type of its authors' cluster: edit it, " +
+      "or write hardware.slurm.partition and quotatype",
+    "scripts/train.slurm.sh needs a directory logs",
+  ]);
+  const site = { ...slurm, partition: "gpu", quotatype: "spot" };
+  expect(wordsOf({ hardware: { ...eight, slurm: site } })).toEqual([
+    checkpoints,
+    perDevice,
+    "scripts/train.slurm.sh needs a directory .logs",
   ]);
   expect(wordsOf({ pretrain: {} })).toEqual([
     checkpoints,

@@ -6,6 +6,13 @@ import {
 } from "../../src/plan/reference/eval-command.js";
 import type { BenchmarkName } from "../../src/recipe/benchmark-fields.js";
 
+const plainSampler = {
+  temperature: 0,
+  remasking: "low_confidence",
+  stochastic_transfer: false,
+  cfg_scale: 0,
+} as const;
+
 function evaluate(
   benchmark: BenchmarkName,
   settings: BenchmarkSettings,
@@ -15,7 +22,9 @@ function evaluate(
     edition: "head",
     benchmark,
     settings,
-    path: `eval.benchmarks.${benchmark}`,
+    path: "eval",
+    sampler: plainSampler,
+    promptSpecialTokens: more.edition !== "report",
     model: "m",
     precision: "bfloat16",
     devices: 8,
@@ -71,10 +80,52 @@ test("what the harness cannot do is named with its key", () => {
         details: ["the reference's harness draws noised copies in whole batches"],
       },
       {
-        keyPath: "eval.benchmarks.mmlu",
+        keyPath: "eval.from",
         message: 'the model "a,b" cannot be named in --model_args',
         details: ['lm-evaluation-harness separates there at "," and "="'],
       },
     ],
   });
+});
+
+const gsm8k = { num_fewshot: 0, max_new_tokens: 256, steps: 256, block_size: 32, batch_size: 1 };
+const otherSampler = {
+  temperature: 0.5,
+  remasking: "random",
+  stochastic_transfer: true,
+  cfg_scale: 1.5,
+} as const;
+
+test("the evaluation's sampler reaches the harness where it can", () => {
+  expect(evaluate("gsm8k_bert", gsm8k, { sampler: otherSampler })).toMatchObject({
+    value: {
+      argv: expect.arrayContaining([
+        "pretrained=m,max_new_tokens=256,steps=256,block_size=32,temperature=0.5," +
+          "remasking=random,stochastic_transfer=True,cfg_scale=1.5",
+      ]) as string[],
+    },
+  });
+  const guided = { ...plainSampler, cfg_scale: 2 };
+  expect(evaluate("lambada_openai", lambada, { edition: "report", sampler: guided })).toMatchObject(
+    {
+      value: { argv: expect.arrayContaining(["pretrained=m,mc_num=32,cfg=2"]) as string[] },
+    },
+  );
+});
+
+test("prompts and samplers of other kinds than the edition's harness has are named", () => {
+  const messages = (more: Partial<EvalCommandInputs>) => {
+    const outcome = evaluate("gsm8k_bert", gsm8k, more);
+    return outcome.ok ? [] : outcome.problems.map((each) => `${each.keyPath}: ${each.message}`);
+  };
+  expect(messages({ promptSpecialTokens: false })).toEqual([
+    "eval.prompt_special_tokens: prompt_special_tokens is false, and the harness of edition head always wraps prompts",
+  ]);
+  expect(messages({ edition: "report", promptSpecialTokens: true, sampler: otherSampler })).toEqual(
+    [
+      "eval.prompt_special_tokens: prompt_special_tokens is true, and the harness of edition report never wraps prompts",
+      "eval.sampler.temperature: temperature is 0.5, and the report's harness knows only 0",
+      "eval.sampler.stochastic_transfer: stochastic_transfer is true, and the report's harness does not know it",
+    ],
+  );
 });

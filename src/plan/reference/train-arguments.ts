@@ -188,6 +188,13 @@ function wordsOf({ recipe, stage, batch }: TrainArgumentInputs): string[] {
         "gradients by it, and normalises each micro-batch by itself",
     );
   }
+  const devices = batch.globalBatchSize / (batch.microBatchRows * batch.accumulation);
+  if (devices > 1 && recipe.mask.loss_norm_type === "token") {
+    words.push(
+      "loss_norm_type token: the reference's trainer takes each device's mean over its own " +
+        "tokens, and the mean of those",
+    );
+  }
   const grouped = batch.microBatchRows * batch.accumulation;
   if (settings.group_by_length && grouped !== batch.groupRows) {
     words.push(
