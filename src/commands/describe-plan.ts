@@ -33,8 +33,8 @@ export function describeStages(planned: RecipePlan): PlanDescription {
 }
 
 /**
- * Refuses a plan with a stage that does not fit.
- * @throws RecipeError 4, at the value that makes it too large
+ * Refuses a plan with a stage that does not fit, or that its engine cannot run as it is written.
+ * @throws RecipeError 4, at the value that makes it so
  */
 export function refuseTooLarge(loaded: LoadedRecipe, { problems }: PlanDescription): void {
   const [problem] = problems;
@@ -55,11 +55,17 @@ function describe(
   return describePlan({
     loaded,
     stages,
-    runDirectory: join(relative(process.cwd(), paths.directory) || paths.directory),
-    measured: (id) => measuredThroughput({ id, now: now.get(id), previous, paths }),
+    outputDirectory: (id) => join(shownPath(paths.stages), id, "output"),
+    throughputOf: (id) => measuredThroughput({ id, now: now.get(id), previous, paths }),
     ...(modelConfig !== undefined && { modelConfig }),
     machineMemoryBytes: machineMemory(),
   });
+}
+
+/** A path as short as it can be typed here. */
+function shownPath(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
 }
 
 /** What the machine, or the group that this process is confined to, has. */

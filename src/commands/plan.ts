@@ -4,6 +4,7 @@
  */
 import pc from "picocolors";
 import { ExitCode } from "../base/errors.js";
+import { sanitize } from "../base/sanitize.js";
 import type { PlanDetails } from "../plan/details.js";
 import type { Plan } from "../plan/plan.js";
 import { planDot } from "../report/plan-dot.js";
@@ -31,11 +32,25 @@ export const run: PlanCommand = async ([recipe, overrides], options, io) => {
     } else {
       const colors = pc.createColors(io.isTty && process.env["NO_COLOR"] === undefined);
       for (const line of planTree(plan, { colors, details, width: io.columns })) io.out(line);
+      for (const line of reproductionLines(plan)) io.out(sanitize(line));
     }
     refuseTooLarge(loaded, description);
   }
   return ExitCode.ok;
 };
+
+/** What is repeated, and how many of its figures results will be compared with. */
+function reproductionLines({ reproduces, expects = [] }: Plan): string[] {
+  if (reproduces === undefined) return [];
+  const { report, edition, experiment, dllm_commit: commit, note } = reproduces;
+  const what = [experiment, edition, commit && `dllm at ${commit}`].filter(Boolean).join("; ");
+  return [
+    "",
+    `reproduces ${report}${what === "" ? "" : `: ${what}`}`,
+    ...(note === undefined ? [] : [`  ${note}`]),
+    ...(expects.length === 0 ? [] : [`  ${expects.length} published figures to compare with`]),
+  ];
+}
 
 /** The plan for other programs: like plan.json, with the details of a stage beside the rest. */
 function planJson(plan: Plan, details: PlanDetails): object {

@@ -3,6 +3,7 @@
  * and why. Pure: what is on disk comes in as pins, the store's answers and the previous plan.
  */
 import type { LoadedRecipe } from "../recipe/load.js";
+import type { Expectation, Reproduces } from "../recipe/schema.js";
 import { trainingSections } from "../recipe/stage-sections.js";
 import { blockedReason } from "./blocked.js";
 import { codeVersions } from "./code-version.js";
@@ -26,6 +27,9 @@ export interface Plan {
   /** The recipe's file as it was given. */
   recipe: string;
   codeVersions: Readonly<Record<StageKind, number>>;
+  /** The published experiment that is repeated, and its figures. */
+  reproduces?: Reproduces;
+  expects?: readonly Expectation[];
   /** In an order in which they can run. */
   stages: readonly PlannedStage[];
   /** Only of a recipe with a sweep; its stages are all in `stages`. */
@@ -69,7 +73,7 @@ export interface PlanInputs {
  */
 export function planRun(inputs: PlanInputs): Plan {
   const { loaded } = inputs;
-  const { name, sweep } = loaded.recipe;
+  const { name, sweep, reproduces, expects } = loaded.recipe;
   const { stages, sweepPlan } =
     sweep === undefined
       ? { stages: planOne(loaded, inputs), sweepPlan: undefined }
@@ -79,6 +83,8 @@ export function planRun(inputs: PlanInputs): Plan {
     name,
     recipe: loaded.file,
     codeVersions,
+    ...(reproduces !== undefined && { reproduces }),
+    ...(expects !== undefined && { expects }),
     stages,
     ...(sweepPlan !== undefined && { sweep: sweepPlan }),
   };

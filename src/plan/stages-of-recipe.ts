@@ -89,11 +89,10 @@ function toStage(
 ): RecipeStage {
   const { sources = [], estimate, microBatchRows, params, ...rest } = draft;
   const { device, threads } = recipe.hardware;
-  // Preparing and exporting is this machine's work, whatever trains.
-  const isComputed = draft.kind === "prepare" || draft.kind === "export";
-  const { engine, launcher } = isComputed
-    ? ({ engine: "onnx", launcher: "local" } as const)
-    : (hardware.training.get(draft.id) ?? hardware.other);
+  // All else is this machine's work, whatever trains.
+  const { engine, launcher } =
+    hardware.training.get(draft.id) ??
+    ("benchmark" in params ? hardware.other : ({ engine: "onnx", launcher: "local" } as const));
   return {
     ...rest,
     params: params as unknown as JsonObject,
