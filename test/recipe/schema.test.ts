@@ -79,7 +79,7 @@ test.each([
 
 test("the picked keys are all there", () => {
   expect(trainKeys).toContain("group_by_length");
-  expect(trainKeys).toHaveLength(20);
+  expect(trainKeys).toHaveLength(22);
   expect(evalKeys).toEqual(["tasks", "limit", "batch_size", "mc_num", "prompt_special_tokens"]);
 });
 
