@@ -1,13 +1,13 @@
 /**
  * @file Checks a recipe's tree against the schema: unknown and missing keys, types, words and
- * ranges. Ajv finds the problems, this file says them.
+ * ranges. The code that Ajv made of the schema finds the problems, this file says them.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { createRequire } from "node:module";
+import type { ErrorObject, ValidateFunction } from "ajv";
 import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
 import { modelFromScratch } from "./dependent-defaults.js";
 import type { Field, Fields, Shape } from "./fields.js";
 import { nearest, type Issue } from "./issues.js";
-import { recipeJsonSchema } from "./json-schema.js";
 import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
 import { describeShape, fieldsOf, hasRequiredKey, shapeAt } from "./shapes.js";
@@ -19,11 +19,14 @@ export interface SchemaProblems {
   invalid: ReadonlySet<string>;
 }
 
+/** Made by validator-code.ts, relative to the repository: to compile a schema takes a second. */
+export const VALIDATOR_FILE = "schemas/recipe.validator.cjs";
+
 let validator: ValidateFunction | undefined;
 
 /** Returns where a recipe's tree departs from the schema. */
 export function validateTree(root: SourceNode): SchemaProblems {
-  validator ??= new Ajv({ allErrors: true, strict: true }).compile(recipeJsonSchema());
+  validator ??= createRequire(import.meta.url)(`../../${VALIDATOR_FILE}`) as ValidateFunction;
   validator(plainValue(root));
   const errors = [...(validator.errors ?? [])];
 
