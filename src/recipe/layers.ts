@@ -42,7 +42,9 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     const { root, issues: problems } = parseRecipeFile(own, name, order);
     issues.push(...problems);
     const parents: MapNode[] = [];
-    for (const extension of extensionsOf(root)) {
+    const named = extensionsOf(root);
+    issues.push(...named.issues);
+    for (const extension of named.extensions) {
       parents.push(await readParent(name, extension, chain));
     }
     return parents.length === 0 ? root : layOverParents(root, parents);

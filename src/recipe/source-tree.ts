@@ -94,22 +94,31 @@ export interface Found {
   node: SourceNode;
   /** Whether this is the node of the whole path, not of an ancestor. */
   exact: boolean;
+  /** The variable that stood for the node, or for what it is in. */
+  via: Variable | undefined;
 }
 
 /** Returns the node at a path, or its closest ancestor that was written. */
 export function findNode(root: SourceNode, path: KeyPath): Found {
-  let found: Found = { keyAt: undefined, entry: undefined, node: root, exact: true };
+  let found: Found = {
+    keyAt: undefined,
+    entry: undefined,
+    node: root,
+    exact: true,
+    via: root.via,
+  };
   for (const key of path) {
     const { node } = found;
-    if (node.type === "map") {
-      const entry = node.entries.get(key);
-      if (entry === undefined) return { ...found, exact: false };
-      found = { keyAt: entry.keyAt, entry, node: entry.value, exact: true };
-    } else {
-      const item = node.type === "list" ? node.items[Number(key)] : undefined;
-      if (item === undefined) return { ...found, exact: false };
-      found = { keyAt: undefined, entry: undefined, node: item, exact: true };
-    }
+    const entry = node.type === "map" ? node.entries.get(key) : undefined;
+    const next = node.type === "list" ? node.items[Number(key)] : entry?.value;
+    if (next === undefined) return { ...found, exact: false };
+    const via = next.via ?? found.via;
+    found = { keyAt: entry?.keyAt, entry, node: next, exact: true, via };
   }
   return found;
+}
+
+/** Says where a variable stood for a value, in a line. */
+export function usedAs({ via }: Found): string[] {
+  return via === undefined ? [] : [`used as ${via.text} at ${formatPosition(via.usedAt)}`];
 }

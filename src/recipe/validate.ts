@@ -11,7 +11,7 @@ import { nearest, type Issue } from "./issues.js";
 import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
 import { describeShape, fieldsOf, hasRequiredKey, shapeAt } from "./shapes.js";
-import { findNode, plainValue, type KeyPath, type SourceNode } from "./source-tree.js";
+import { findNode, plainValue, usedAs, type KeyPath, type SourceNode } from "./source-tree.js";
 
 export interface SchemaProblems {
   issues: readonly Issue[];
@@ -114,7 +114,8 @@ function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
 }
 
 function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
-  const { keyAt, node } = findNode(root, path);
+  const place = findNode(root, path);
+  const { keyAt, node } = place;
   const found = shapeAt(root, path);
   if (found === undefined) throw new TypeError(`badValue: there is no ${path.join(".")}`);
   const { shape } = found;
@@ -123,24 +124,29 @@ function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
   const at = (isEmpty ? keyAt : undefined) ?? node.at;
   if (error.keyword === "uniqueItems") {
     const { i, j } = error.params as { i: number; j: number };
-    const item = findNode(root, [...path, String(Math.max(i, j))]).node;
-    return { at: item.at, message: `${label} names ${describeValue(item)} twice`, details: [] };
+    const twice = findNode(root, [...path, String(Math.max(i, j))]);
+    return {
+      at: twice.node.at,
+      message: `${label} names ${describeValue(twice.node)} twice`,
+      details: usedAs(twice),
+    };
   }
   return {
     at,
     message: `${label} is ${describeValue(node)}, expected ${describeShape(shape)}`,
-    details: hints(node, shape, label),
+    details: [...hints(node, shape, label), ...usedAs(place)],
   };
 }
 
 /** `loss_norm_type`, or `tasks[0]` for an item of a list. */
-function labelOf(path: KeyPath): string {
+export function labelOf(path: KeyPath): string {
   const key = path.at(-1);
   if (key === undefined) return "the recipe";
   return /^\d+$/.test(key) ? `${path.at(-2)}[${key}]` : key;
 }
 
-function describeValue(node: SourceNode): string {
+/** What a value is, in words. */
+export function describeValue(node: SourceNode): string {
   if (node.type !== "scalar")
     return node.type === "list" && node.items.length === 0 ? "an empty list" : `a ${node.type}`;
   if (node.value === null) return "empty";
