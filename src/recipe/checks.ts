@@ -4,6 +4,7 @@
  */
 import { configDefaults, usablePositions } from "../base/model-config.js";
 import { checkStages } from "./check-stages.js";
+import { checkSweep } from "./check-sweep.js";
 import type { CheckInputs } from "./check-inputs.js";
 import { modelPresets, presetsOf } from "./model-fields.js";
 import { settingsAt, writtenStages } from "./stage-sections.js";
@@ -18,6 +19,7 @@ export function checkRecipe(inputs: CheckInputs): void {
   checkTokenizer(inputs);
   checkStages(inputs);
   checkLengths(inputs);
+  checkSweep(inputs);
 }
 
 function checkName({ recipe: { name }, report }: CheckInputs): void {

@@ -14,6 +14,7 @@ import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
 import { findNode, formatPosition, usedAs } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
+import { flattenSweep } from "./sweep-nesting.js";
 import { areNumbersInRange, sweepIssues, trialWriter, type TrialWritings } from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
@@ -116,13 +117,16 @@ function compose(
   const profiled = applyProfiles(source.root, profiles);
   const overrides = parseOverrides(set);
   const overridden = writeOver(profiled.root, overrides.writings);
-  const issues = [...source.issues, ...profiled.issues, ...overrides.issues, ...overridden.issues];
+  const flat = flattenSweep(overridden.root);
   const replaceIn = (root: MapNode) => replaceVariables(root, environment);
-  const replaced = replaceIn(overridden.root);
-  return resolveTree(replaced.root, [...issues, ...replaced.issues], {
+  const replaced = replaceIn(flat.root);
+  const issues = [source, profiled, overrides, overridden, flat, replaced].flatMap((step) => [
+    ...step.issues,
+  ]);
+  return resolveTree(replaced.root, issues, {
     ...source,
     layers: { profiles, set },
-    unreplaced: { root: overridden.root, replace: replaceIn },
+    unreplaced: { root: flat.root, replace: replaceIn },
   });
 }
 
@@ -149,14 +153,10 @@ function resolveTree(
   // A value that is no usable YAML value has been reported once already.
   const reported = new Set(issues.map(({ at }) => positionKey(at)));
   issues.push(...problems.issues.filter(({ at }) => !reported.has(positionKey(at))));
+  if (!isTrial) issues.push(...sweepIssues(root, problems.issues));
   const dependent = dependentDefaults(root);
   const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
-  const loaded = checkedRecipe({ root, recipe, dependent }, issues, described);
-  if (recipe.sweep !== undefined && !isTrial) {
-    const wrong = sweepIssues(root);
-    if (wrong.length > 0) throw new RecipeError(described.file, wrong);
-  }
-  return loaded;
+  return checkedRecipe({ root, recipe, dependent }, issues, described);
 }
 
 /** Returns the recipe of a trial, sharing with its sweep what is the same. */

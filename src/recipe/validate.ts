@@ -10,6 +10,7 @@ import type { Field, Fields, Shape } from "./fields.js";
 import { nearest, type Issue } from "./issues.js";
 import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
+import { agentKeys } from "./sweep-fields.js";
 import { describeShape, fieldsOf, hasRequiredKey, shapeAt } from "./shapes.js";
 import { findNode, plainValue, usedAs, type KeyPath, type SourceNode } from "./source-tree.js";
 
@@ -80,6 +81,12 @@ function unknownKey(
       issue: { at: keyAt ?? node.at, message: `${message} is no name`, details },
       suggestion: undefined,
     };
+  }
+  if (section.join(".") === "sweep" && agentKeys.has(key)) {
+    const { keyAt, node } = findNode(root, [...section, key]);
+    const message = `key ${JSON.stringify(key)} in sweep is for W&B's agent`;
+    const details = ["remove it: `dllm run` starts the trials of a sweep itself"];
+    return { issue: { at: keyAt ?? node.at, message, details }, suggestion: undefined };
   }
   const family = isModelConfig(section) ? modelFromScratch(root)?.family : undefined;
   const expected = Object.keys(
