@@ -2,6 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import { deepFreeze } from "../base/frozen.js";
+import type { Writer } from "./check-inputs.js";
 import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
@@ -199,6 +200,7 @@ function checkedRecipe(
   checkRecipe({
     recipe,
     isWritten: places.isWritten,
+    writerOf: places.writerOf,
     report: (keyPath, message, ...details) => {
       issues.push(issueAt(keyPath, message, details));
     },
@@ -277,6 +279,10 @@ function placesIn(root: MapNode, dependent: DependentDefaults, directory: string
   return {
     isWritten,
     positionOf,
+    writerOf: (keyPath: string): Writer => {
+      const profile = findNode(root, splitPath(keyPath)).entry?.profile;
+      return { at: positionOf(keyPath), ...(profile !== undefined && { profile }) };
+    },
     /** Says where a variable stood for the value, in a line. */
     variableOf: (keyPath: string): string[] => usedAs(findNode(root, splitPath(keyPath))),
     origin: (keyPath: string): ValueOrigin => {

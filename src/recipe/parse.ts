@@ -256,7 +256,7 @@ function buildTree(
       const message = `aliases expand the recipe to more than ${NODE_LIMIT} values`;
       throw new RecipeError(origin.label, [{ at: expanding ?? position, message, details: [] }]);
     }
-    const empty: SourceNode = { type: "scalar", value: null, at: position };
+    const empty: SourceNode = { type: "scalar", value: null, at: position, isReported: true };
     if (isAlias(node)) {
       const target = resolveAlias(node);
       if (target === undefined) {

@@ -27,6 +27,8 @@ interface Placed {
   readonly at: Position;
   /** Where a variable stood for this value, the outermost one. */
   readonly via?: Variable;
+  /** Whether it stands for a value that was reported to be none. */
+  readonly isReported?: boolean;
 }
 
 /** `${size}` or `${env:SIZE}`, where it was used. */

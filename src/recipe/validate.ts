@@ -52,7 +52,7 @@ export function validateTree(root: SourceNode): SchemaProblems {
       if (!meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
     } else if (!invalid.has(path.join("."))) {
       invalid.add(path.join("."));
-      issues.push(badValue(root, path, error));
+      if (findNode(root, path).node.isReported !== true) issues.push(badValue(root, path, error));
     }
   }
   return { issues, invalid };
@@ -100,6 +100,7 @@ function unknownKey(
   if (suggestion !== undefined) details.push(`did you mean ${JSON.stringify(suggestion)}?`);
   if (owners.length > 0) details.push(`it is a key of family ${owners.join(" and ")}`);
   if (elsewhere.length > 0) details.push(`it is a key of ${elsewhere.join(", ")}`);
+  details.push(...usedAs(findNode(root, section)));
   if (key === "<<") details.push("YAML merge keys are not supported: write the keys out");
   const where =
     (section.length === 0 ? "" : ` in ${section.join(".")}`) +
@@ -109,14 +110,15 @@ function unknownKey(
 }
 
 function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
-  const { keyAt, node } = findNode(root, section);
+  const place = findNode(root, section);
+  const { keyAt, node } = place;
   const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
   const field = fieldsAt(root, section)[key]!;
   return {
     // A whole recipe has no key: its first character.
     at: keyAt ?? { ...node.at, length: 1 },
     message: `missing key ${JSON.stringify(key)}${where}`,
-    details: [`${key}: ${field.doc}`],
+    details: [`${key}: ${field.doc}`, ...usedAs(place)],
   };
 }
 

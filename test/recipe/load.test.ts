@@ -254,7 +254,8 @@ r.yaml:4:41: pretrain.max_length is 65, expected at most max_position_embeddings
     `r.yaml:4:40: max_steps 10 and num_train_epochs are both written, and each decides the length
   4 | pretrain: {dataset_args: t, max_steps: 10, num_train_epochs: 2}
     |                                        ^^
-  remove one of the two; max_steps: -1 leaves it to num_train_epochs`,
+  remove one of the two
+  max_steps: -1 leaves it to num_train_epochs`,
   ],
   "an evaluation of an absent stage": [
     `${header}pretrain: {dataset_args: t}\neval: {from: [sft], tasks: [exact_match]}\n`,
