@@ -251,7 +251,7 @@ export async function runProgram(
   );
   declare("init [directory]", "begin with a commented recipe of your own", modules.init);
   declare("schema", "print the JSON Schema of recipes", modules.schema).addOption(
-    new Option("--write", "write it to schemas/recipe.schema.json").default(false),
+    new Option("--write", "write it, and the code made of it, to schemas/").default(false),
   );
 
   await program.parseAsync([...argv], { from: "user" });

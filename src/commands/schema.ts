@@ -1,4 +1,7 @@
-/** @file `dllm schema` prints the JSON Schema of recipes, or writes it for editors. */
+/**
+ * @file `dllm schema` prints the JSON Schema of recipes; `--write` writes it for editors, and the
+ * code that checks recipes against it.
+ */
 import { fileURLToPath } from "node:url";
 import { ExitCode } from "../base/errors.js";
 import { writeFileAtomic } from "../base/fs.js";
@@ -11,8 +14,12 @@ export const run: SchemaCommand = async (_, { write }, io) => {
     io.write(text);
     return ExitCode.ok;
   }
-  const file = fileURLToPath(new URL(`../../${SCHEMA_FILE}`, import.meta.url));
-  await writeFileAtomic(file, text);
-  io.err(`wrote ${file}`);
+  const { validatorCode, VALIDATOR_FILE } = await import("../recipe/validator-code.js");
+  const files = { [SCHEMA_FILE]: text, [VALIDATOR_FILE]: validatorCode() };
+  for (const [name, content] of Object.entries(files)) {
+    const file = fileURLToPath(new URL(`../../${name}`, import.meta.url));
+    await writeFileAtomic(file, content);
+    io.err(`wrote ${file}`);
+  }
   return ExitCode.ok;
 };

@@ -1,10 +1,11 @@
 /** @file Rules between the settings of a training stage. */
-import type { CheckInputs } from "./check-inputs.js";
+import { reportClash, type CheckInputs } from "./check-inputs.js";
 import type { PretrainSettings } from "./schema.js";
 import { settingsAt } from "./stage-sections.js";
 
 /** Reports every broken rule of the training stage at a key path. */
-export function checkTraining({ recipe, isWritten, report }: CheckInputs, keyPath: string): void {
+export function checkTraining(inputs: CheckInputs, keyPath: string): void {
+  const { recipe, isWritten, report } = inputs;
   const settings = settingsAt(recipe, keyPath) as Partial<PretrainSettings> | undefined;
   if (settings === undefined) return;
   const key = (name: string) => `${keyPath}.${name}`;
@@ -13,18 +14,19 @@ export function checkTraining({ recipe, isWritten, report }: CheckInputs, keyPat
     report(key("max_steps"), "max_steps is 0, expected -1 or an integer at least 1");
   }
   if (maxSteps !== undefined && maxSteps > 0 && isWritten(key("num_train_epochs"))) {
-    report(
-      key("max_steps"),
+    reportClash(
+      inputs,
+      [key("max_steps"), key("num_train_epochs")],
       `max_steps ${maxSteps} and num_train_epochs are both written, and each decides the length`,
-      "remove one of the two; max_steps: -1 leaves it to num_train_epochs",
+      "max_steps: -1 leaves it to num_train_epochs",
     );
   }
   if (warmupSteps !== undefined && warmupSteps > 0) {
     if (isWritten(key("warmup_ratio"))) {
-      report(
-        key("warmup_steps"),
+      reportClash(
+        inputs,
+        [key("warmup_steps"), key("warmup_ratio")],
         `warmup_steps ${warmupSteps} and warmup_ratio are both written, and each decides the warm-up`,
-        "remove one of the two",
       );
     }
     if (maxSteps !== undefined && maxSteps > 0 && warmupSteps > maxSteps) {

@@ -4,7 +4,8 @@
  */
 import { configDefaults, usablePositions } from "../base/model-config.js";
 import { checkStages } from "./check-stages.js";
-import type { CheckInputs } from "./check-inputs.js";
+import { checkSweep } from "./check-sweep.js";
+import { reportClash, type CheckInputs } from "./check-inputs.js";
 import { modelPresets, presetsOf } from "./model-fields.js";
 import { settingsAt, writtenStages } from "./stage-sections.js";
 
@@ -18,6 +19,7 @@ export function checkRecipe(inputs: CheckInputs): void {
   checkTokenizer(inputs);
   checkStages(inputs);
   checkLengths(inputs);
+  checkSweep(inputs);
 }
 
 function checkName({ recipe: { name }, report }: CheckInputs): void {
@@ -26,16 +28,17 @@ function checkName({ recipe: { name }, report }: CheckInputs): void {
   }
 }
 
-function checkModelSource({ recipe, isWritten, report }: CheckInputs): void {
+function checkModelSource(inputs: CheckInputs): void {
+  const { recipe, isWritten, report } = inputs;
   const { model } = recipe;
   if (model === undefined) return;
   const isExisting = isWritten("model.name_or_path");
   for (const key of isExisting ? ["preset", "family", "config"] : []) {
     if (!isWritten(`model.${key}`)) continue;
-    report(
-      `model.${key}`,
+    reportClash(
+      inputs,
+      [`model.${key}`, "model.name_or_path"],
       `${key} is written beside name_or_path, whose own config applies`,
-      "remove one of the two",
     );
   }
   if (!isExisting && !isFromScratch(isWritten)) {
@@ -92,13 +95,14 @@ function checkModelConfig({ recipe, report, isWritten }: CheckInputs): void {
   }
 }
 
-function checkTokenizer({ recipe, isWritten, report }: CheckInputs): void {
+function checkTokenizer(inputs: CheckInputs): void {
+  const { recipe, isWritten, report } = inputs;
   if (isWritten("tokenizer") && recipe.tokenizer === undefined) return;
   if (isWritten("tokenizer.name_or_path") && isWritten("tokenizer.train")) {
-    report(
-      "tokenizer.train",
+    reportClash(
+      inputs,
+      ["tokenizer.train", "tokenizer.name_or_path"],
       "train is written beside name_or_path: a tokenizer is either brought or trained",
-      "remove one of the two",
     );
   }
   const isThere = isWritten("tokenizer.name_or_path") || isWritten("tokenizer.train");

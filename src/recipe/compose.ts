@@ -6,7 +6,7 @@
 import type { Issue } from "./issues.js";
 import { nearest } from "./issues.js";
 import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
-import { formatPosition } from "./source-tree.js";
+import { describeValue, labelOf } from "./validate.js";
 
 /** What a file says about itself: those that extend it do not take it over. */
 const OWN_KEYS: ReadonlySet<string> = new Set(["name", "description", "extends"]);
@@ -33,13 +33,21 @@ export function layOver(below: MapNode, above: MapNode, profile?: string): MapNo
     }
     const isMerged = value.type === "map" && previous?.value.type === "map";
     entries.set(key, {
-      ...entry,
+      ...over(entry, previous, profile),
       value: isMerged ? layOver(previous.value as MapNode, value, profile) : value,
-      ...(previous !== undefined && { previous }),
-      ...(profile !== undefined && { profile }),
     });
   }
   return { ...above, entries };
+}
+
+/** An entry and all that it was laid over, with `previous` beneath. */
+function over(entry: MapEntry, previous: MapEntry | undefined, profile?: string): MapEntry {
+  const beneath = entry.previous === undefined ? previous : over(entry.previous, previous, profile);
+  return {
+    ...entry,
+    ...(beneath !== undefined && { previous: beneath }),
+    ...(profile !== undefined && { profile }),
+  };
 }
 
 /**
@@ -63,7 +71,18 @@ export function applyProfiles(
     }
     result = withName(layOver(result, entry.value, name), name);
   }
-  return { root: result, issues };
+  return { root: withoutProfiles(result, names), issues };
+}
+
+/** What a profile said is now said by the recipe: it is not checked in both places. */
+function withoutProfiles(root: MapNode, names: readonly string[]): MapNode {
+  const entry = root.entries.get("profiles");
+  if (entry?.value.type !== "map" || names.length === 0) return root;
+  const left = new Map([...entry.value.entries].filter(([name]) => !names.includes(name)));
+  const entries = new Map(root.entries);
+  if (left.size === 0) entries.delete("profiles");
+  else entries.set("profiles", { ...entry, value: { ...entry.value, entries: left } });
+  return { ...root, entries };
 }
 
 function noProfile(name: string, at: Position, known: readonly string[]): Issue {
@@ -89,19 +108,29 @@ export interface Extension {
   at: Position;
 }
 
-/** Returns the files that a tree extends; what is not a text is reported with the rest. */
-export function extensionsOf(root: MapNode): Extension[] {
+/** Returns the files that a tree extends, and the problems of what names none. */
+export function extensionsOf(root: MapNode): {
+  extensions: Extension[];
+  issues: readonly Issue[];
+} {
   const node = root.entries.get("extends")?.value;
   const items = node?.type === "list" ? node.items : node === undefined ? [] : [node];
-  return items.flatMap((item) =>
-    item.type === "scalar" && typeof item.value === "string" && item.value !== ""
-      ? [{ name: item.value, at: item.at }]
-      : [],
-  );
+  const extensions: Extension[] = [];
+  const issues: Issue[] = [];
+  for (const item of items) {
+    if (item.type === "scalar" && typeof item.value === "string" && item.value !== "") {
+      extensions.push({ name: item.value, at: item.at });
+    } else {
+      const label = labelOf(node === item ? ["extends"] : ["extends", String(items.indexOf(item))]);
+      const message = `${label} is ${describeValue(item)}, expected the name of a recipe file`;
+      issues.push({ at: item.at, message, details: [] });
+    }
+  }
+  return { extensions, issues };
 }
 
 /** The problem of a file that extends itself, whose chain of files is given. */
 export function circularExtension(at: Position, chain: readonly string[]): Issue {
   const message = `the recipe extends itself: ${chain.join(" -> ")}`;
-  return { at, message, details: [`remove it from extends at ${formatPosition(at)}`] };
+  return { at, message, details: ["remove this one"] };
 }

@@ -20,8 +20,6 @@ export type Shape =
   | ({ readonly type: "number" | "integer" } & Readonly<NumberBounds>)
   | { readonly type: "boolean" }
   | { readonly type: "choice"; readonly values: readonly string[] }
-  /** Any single value. */
-  | { readonly type: "scalar" }
   /** Anything at all: what it means is known only elsewhere. */
   | { readonly type: "any" }
   | { readonly type: "list"; readonly item: Shape }
@@ -141,11 +139,6 @@ export function either<Single, Item>(
     doc,
     presence: "required",
   };
-}
-
-/** Any text, number, or true/false. */
-export function scalar(doc: string): Required<string | number | boolean> {
-  return { shape: { type: "scalar" }, doc, presence: "required" };
 }
 
 /** A part of a recipe, of the same keys. */

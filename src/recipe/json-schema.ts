@@ -1,62 +1,40 @@
-/** @file The JSON Schema (draft-07, as editors read it best) of a description in schema.ts. */
+/**
+ * @file The JSON Schemas (draft-07, as editors read it best) that follow from schema.ts: of recipe
+ * files as they are written, for editors, and of recipes put together, for the loader.
+ */
 import type { Json, JsonObject } from "../base/json.js";
 import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
 import type { Field, Fields, Shape } from "./fields.js";
 import { DEFAULT_FAMILY, modelConfigFields, modelFields, presetsOf } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
+import { shareDefinitions } from "./share-definitions.js";
 import { allVariantFields, partialFields, tagField, type VariantsShape } from "./shapes.js";
 
 /** The file that editors are pointed to, relative to the repository. */
 export const SCHEMA_FILE = "schemas/recipe.schema.json";
 
-const PARTIAL = "partial";
+/** What a schema is of. */
+interface Form {
+  /** A part of a recipe: no key is required, and null removes what is beneath it. */
+  readonly isPart: boolean;
+  /** As it is written: variables may stand for values. Otherwise they have been replaced. */
+  readonly isWritten: boolean;
+}
 
-/** Returns the JSON Schema of recipes. */
+/** From so many characters on, what an editor's schema repeats is written once. */
+const LONG = 200;
+
+/** Returns the JSON Schema of recipe files: one that extends others is a part of a recipe. */
 export function recipeJsonSchema(): JsonObject {
-  const whole = mapSchema(recipeFields);
-  const properties = whole["properties"] as JsonObject;
-  return {
-    $schema: "http://json-schema.org/draft-07/schema#",
+  const schema = {
     title: "dllm recipe",
     description: "An experiment with a masked-diffusion language model.",
-    ...whole,
-    properties: { ...properties, model: modelSchema(properties["model"] as JsonObject) },
-    definitions: { [PARTIAL]: partialSchema({ type: "map", fields: partialFields }) },
+    type: "object",
+    if: { type: "object", required: ["extends"], properties: { extends: true } },
+    then: mapSchema(recipeFields, { isPart: true, isWritten: true }),
+    else: mapSchema(recipeFields, { isPart: false, isWritten: true }),
   };
-}
-
-/**
- * The keys of `model.config` follow from the family, and editors offer only those: `config` has
- * none in its own right, but in the branch of the family that the section names.
- */
-function modelSchema(model: JsonObject): JsonObject {
-  const { config, ...others } = model["properties"] as Readonly<Record<string, JsonObject>>;
-  // Where the family is not known, all keys are.
-  let branches: JsonObject = { properties: { config: shapeSchema(modelFields.config.shape) } };
-  for (const family of [...modelFamilyNames].reverse()) {
-    branches = {
-      if: isOfFamily(family),
-      then: { properties: { config: mapSchema(modelConfigFields[family]) } },
-      else: branches,
-    };
-  }
-  const { description } = config!;
-  return {
-    ...model,
-    properties: { ...others, config: { description: description!, type: "object" } },
-    ...branches,
-  };
-}
-
-/** Whether a `model` section says, or by silence means, this family. `false` is for absent keys. */
-function isOfFamily(family: ModelFamily): JsonObject {
-  const byPreset = { required: ["preset"], properties: { preset: { enum: presetsOf(family) } } };
-  const byName = {
-    required: ["family"],
-    properties: { family: { const: family }, preset: false },
-  };
-  const bySilence = { properties: { name_or_path: false, preset: false, family: false } };
-  return { anyOf: [byPreset, byName, ...(family === DEFAULT_FAMILY ? [bySilence] : [])] };
+  return { $schema: "http://json-schema.org/draft-07/schema#", ...shareDefinitions(schema, LONG) };
 }
 
 /** Returns the text of schemas/recipe.schema.json. */
@@ -64,33 +42,59 @@ export function recipeJsonSchemaText(): string {
   return `${JSON.stringify(recipeJsonSchema(), null, 2)}\n`;
 }
 
-/** How the values of a map are written down: as they are, or as parts of a recipe. */
-type Writer = (shape: Shape) => JsonObject;
+/** Returns the JSON Schema of a recipe with all its layers in place and its variables replaced. */
+export function composedJsonSchema(): JsonObject {
+  return shareDefinitions(mapSchema(recipeFields, { isPart: false, isWritten: false }), 0);
+}
 
-function mapSchema(fields: Fields, write: Writer = shapeSchema): JsonObject {
+function mapSchema(fields: Fields, form: Form): JsonObject {
   const entries = Object.entries(fields);
   const required = entries
-    .filter(([, { presence }]) => presence === "required")
+    .filter(([, { presence }]) => presence === "required" && !form.isPart)
     .map(([key]) => key);
   return {
     type: "object",
-    properties: Object.fromEntries(entries.map(([key, field]) => [key, fieldSchema(field, write)])),
-    ...(required.length > 0 && write === shapeSchema && { required }),
+    properties: Object.fromEntries(entries.map(([key, field]) => [key, fieldSchema(field, form)])),
+    ...(required.length > 0 && { required }),
     additionalProperties: false,
   };
 }
 
-function fieldSchema(field: Field, write: Writer): JsonObject {
-  const { shape, doc, presence, defaultValue } = field;
+function fieldSchema({ shape, doc, presence, defaultValue }: Field, form: Form): JsonObject {
+  const value = valueSchema(shape, form);
+  if (!form.isWritten) return value;
   const filled = shape.type === "map" ? {} : (defaultValue as Json);
-  return {
-    description: doc,
-    ...write(shape),
-    ...(presence === "defaulted" && { default: filled }),
-  };
+  return { description: doc, ...value, ...(presence === "defaulted" && { default: filled }) };
 }
 
-function shapeSchema(shape: Shape): JsonObject {
+/** YAML 1.2 takes an integer such as 200_000 for a text. */
+const GROUPED_INTEGER = "^-?\\d+(_\\d+)+$";
+const VARIABLE = "\\$\\{";
+
+/** The schema of a value, or of what may stand for it. */
+function valueSchema(shape: Shape, form: Form): JsonObject {
+  const own = shapeSchema(shape, form);
+  const standIns: JsonObject[] = form.isPart ? [{ type: "null" }] : [];
+  const isNumber = shape.type === "number" || shape.type === "integer";
+  if (form.isWritten && !acceptsAnyText(shape)) {
+    const pattern = isNumber ? `${GROUPED_INTEGER}|${VARIABLE}` : VARIABLE;
+    standIns.push({ type: "string", pattern });
+  }
+  if (standIns.length === 0 || shape.type === "any") return own;
+  // Editors offer the words of an `anyOf`, and the keys of an `else`. The loader has no use for the
+  // problems of all alternatives.
+  const isSingle = isNumber || ["string", "boolean", "choice"].includes(shape.type);
+  return isSingle && form.isWritten
+    ? { anyOf: [own, ...standIns] }
+    : { if: standIns.length === 1 ? standIns[0]! : { anyOf: standIns }, else: own };
+}
+
+function acceptsAnyText(shape: Shape): boolean {
+  if (shape.type === "either") return acceptsAnyText(shape.single);
+  return shape.type === "any" || (shape.type === "string" && shape.pattern === undefined);
+}
+
+function shapeSchema(shape: Shape, form: Form): JsonObject {
   switch (shape.type) {
     case "string":
       return {
@@ -105,8 +109,6 @@ function shapeSchema(shape: Shape): JsonObject {
     }
     case "boolean":
       return { type: "boolean" };
-    case "scalar":
-      return { type: ["string", "number", "boolean"] };
     case "any":
       return {};
     case "choice":
@@ -114,74 +116,78 @@ function shapeSchema(shape: Shape): JsonObject {
     case "list":
       return {
         type: "array",
-        items: shapeSchema(shape.item),
+        // An item is there or not: a list replaces what it is laid over.
+        items: valueSchema(shape.item, { ...form, isPart: false }),
         minItems: 1,
         ...(shape.item.type !== "map" && shape.item.type !== "any" && { uniqueItems: true }),
       };
     case "either":
       return {
         if: { type: "array" },
-        then: shapeSchema(shape.list),
-        else: shapeSchema(shape.single),
+        then: shapeSchema(shape.list, form),
+        else: shapeSchema(shape.single, form),
       };
     case "record":
-      return recordSchema(shape, shapeSchema);
+      return {
+        type: "object",
+        minProperties: 1,
+        patternProperties: { [shape.key.pattern]: valueSchema(shape.value, form) },
+        additionalProperties: false,
+      };
     case "partial":
-      return { $ref: `#/definitions/${PARTIAL}` };
+      return mapSchema(partialFields, { ...form, isPart: true });
     case "map":
-      return mapSchema(shape.fields);
+      return shape.fields === modelFields && !form.isPart
+        ? modelSchema(form)
+        : mapSchema(shape.fields, form);
     case "variants":
-      return variantsSchema(shape);
+      return variantsSchema(shape, form);
   }
 }
 
-function recordSchema(shape: Shape & { type: "record" }, write: Writer): JsonObject {
-  return {
-    type: "object",
-    minProperties: 1,
-    patternProperties: { [shape.key.pattern]: write(shape.value) },
-    additionalProperties: false,
-  };
-}
-
-/** The keys of a map follow from its tag; without a usable one, those of all variants are known. */
-function variantsSchema(shape: VariantsShape): JsonObject {
-  const { tag, variants } = shape;
-  const tagSchema = fieldSchema(tagField(shape), shapeSchema);
-  // Without a tag it is reported missing; what else is missing is not known then.
-  let branches: JsonObject = {
-    ...mapSchema({ ...allVariantFields(variants), [tag]: tagField(shape) }, shapeSchema),
-    required: [tag],
-  };
-  for (const [name, fields] of Object.entries(variants).reverse()) {
-    const whole = mapSchema(fields);
-    const properties = { [tag]: tagSchema, ...(whole["properties"] as JsonObject) };
-    branches = {
-      if: { type: "object", required: [tag], properties: { [tag]: { const: name } } },
-      then: { ...whole, properties },
-      else: branches,
-    };
+/**
+ * The keys of `model.config` follow from the family: the section is one map for each, and one of
+ * all keys where the family is not known.
+ */
+function modelSchema(form: Form): JsonObject {
+  let branches = mapSchema(modelFields, form);
+  for (const family of [...modelFamilyNames].reverse()) {
+    const config = { ...modelFields.config, shape: configShape(family) };
+    const whole = mapSchema({ ...modelFields, config }, form);
+    branches = { if: isOfFamily(family), then: whole, else: branches };
   }
   return branches;
 }
 
-/** A part of a recipe: no key is required, and null stands for "not here". */
-function partialSchema(shape: Shape): JsonObject {
-  return { if: { type: "null" }, else: partialValue(shape) };
+function configShape(family: ModelFamily): Shape {
+  return { type: "map", fields: modelConfigFields[family] };
 }
 
-function partialValue(shape: Shape): JsonObject {
-  switch (shape.type) {
-    case "map":
-      return mapSchema(shape.fields, partialSchema);
-    case "record":
-      return recordSchema(shape, partialSchema);
-    case "variants":
-      return mapSchema(
-        { ...allVariantFields(shape.variants), [shape.tag]: tagField(shape) },
-        partialSchema,
-      );
-    default:
-      return shapeSchema(shape);
+/** Whether a `model` section says, or by silence means, this family. `false` is for absent keys. */
+function isOfFamily(family: ModelFamily): JsonObject {
+  const byPreset = { required: ["preset"], properties: { preset: { enum: presetsOf(family) } } };
+  const byName = {
+    required: ["family"],
+    properties: { family: { const: family }, preset: false },
+  };
+  const bySilence = { properties: { name_or_path: false, preset: false, family: false } };
+  const anyOf = [byPreset, byName, ...(family === DEFAULT_FAMILY ? [bySilence] : [])];
+  return { type: "object", anyOf };
+}
+
+/** The keys of a map follow from its tag; without a usable one, those of all variants are known. */
+function variantsSchema(shape: VariantsShape, form: Form): JsonObject {
+  const { tag, variants } = shape;
+  const all = mapSchema({ ...allVariantFields(variants), [tag]: tagField(shape) }, form);
+  if (form.isPart) return all;
+  // Without a tag it is reported missing; what else is missing is not known then.
+  let branches: JsonObject = { ...all, required: [tag] };
+  for (const [name, fields] of Object.entries(variants).reverse()) {
+    branches = {
+      if: { type: "object", required: [tag], properties: { [tag]: { const: name } } },
+      then: mapSchema({ [tag]: tagField(shape), ...fields }, form),
+      else: branches,
+    };
   }
+  return branches;
 }

@@ -42,7 +42,9 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     const { root, issues: problems } = parseRecipeFile(own, name, order);
     issues.push(...problems);
     const parents: MapNode[] = [];
-    for (const extension of extensionsOf(root)) {
+    const named = extensionsOf(root);
+    issues.push(...named.issues);
+    for (const extension of named.extensions) {
       parents.push(await readParent(name, extension, chain));
     }
     return parents.length === 0 ? root : layOverParents(root, parents);
@@ -54,9 +56,9 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     chain: readonly string[],
   ): Promise<MapNode> => {
     const fail = (message: string, cause?: unknown): never => {
-      const details = cause instanceof DllmError ? cause.details : [];
+      // What a missing recipe says of how to begin one is of no use here.
       const exitCode = cause instanceof DllmError ? { exitCode: cause.exitCode, cause } : {};
-      throw new RecipeError(file, [{ at, message, details }], exitCode);
+      throw new RecipeError(file, [{ at, message, details: [] }], exitCode);
     };
     const path = isAbsolute(name) ? name : normalize(join(dirname(child), name));
     if (chain.includes(path)) {

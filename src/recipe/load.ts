@@ -2,17 +2,20 @@
 import { dirname, resolve } from "node:path";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import { deepFreeze } from "../base/frozen.js";
+import type { Writer } from "./check-inputs.js";
+import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
 import { fillDefaults, type DeepPartial, type FillCache } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
-import { parseRecipeFile, readLayers } from "./layers.js";
+import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
 import { parseOverrides, writeOver } from "./overrides.js";
 import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
-import { findNode, formatPosition } from "./source-tree.js";
+import { findNode, formatPosition, usedAs } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
+import { flattenSweep } from "./sweep-nesting.js";
 import { areNumbersInRange, sweepIssues, trialWriter, type TrialWritings } from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
@@ -78,6 +81,8 @@ export interface LoadOptions {
   profiles?: readonly string[];
   /** For `${env:NAME}`; none by default. */
   environment?: Environment;
+  /** How the texts of recipe files are found; by default on disk. */
+  read?: ReadText;
 }
 
 /**
@@ -85,14 +90,14 @@ export interface LoadOptions {
  * @throws RecipeError with every problem of the recipe; DllmError when the file cannot be read
  */
 export async function loadRecipe(file: string, options: LoadOptions = {}): Promise<LoadedRecipe> {
-  const { root, issues, text, files } = await readLayers(file);
+  const { root, issues, text, files } = await readLayers(file, options.read);
   return compose({ root, issues, text, file, parents: files.slice(1) }, options);
 }
 
 /** Returns a recipe that extends no file from its text; `file` says where it is. */
 export function parseRecipe(
   text: string,
-  { file, ...options }: LoadOptions & { file: string },
+  { file, ...options }: Omit<LoadOptions, "read"> & { file: string },
 ): LoadedRecipe {
   const { root, issues } = parseRecipeFile(text, file);
   return compose({ root, issues, text, file, parents: [] }, options);
@@ -113,13 +118,16 @@ function compose(
   const profiled = applyProfiles(source.root, profiles);
   const overrides = parseOverrides(set);
   const overridden = writeOver(profiled.root, overrides.writings);
-  const issues = [...source.issues, ...profiled.issues, ...overrides.issues, ...overridden.issues];
+  const flat = flattenSweep(overridden.root);
   const replaceIn = (root: MapNode) => replaceVariables(root, environment);
-  const replaced = replaceIn(overridden.root);
-  return resolveTree(replaced.root, [...issues, ...replaced.issues], {
+  const replaced = replaceIn(flat.root);
+  const issues = [source, profiled, overrides, overridden, flat, replaced].flatMap((step) => [
+    ...step.issues,
+  ]);
+  return resolveTree(replaced.root, issues, {
     ...source,
     layers: { profiles, set },
-    unreplaced: { root: overridden.root, replace: replaceIn },
+    unreplaced: { root: flat.root, replace: replaceIn },
   });
 }
 
@@ -141,19 +149,15 @@ function resolveTree(
   described: Described,
   { isTrial = false }: { isTrial?: boolean } = {},
 ): LoadedRecipe {
-  const issues = [...earlier];
+  const issues = [...earlier, ...(isTrial ? [] : clashingLayers(root))];
   const problems = validateTree(root);
   // A value that is no usable YAML value has been reported once already.
   const reported = new Set(issues.map(({ at }) => positionKey(at)));
   issues.push(...problems.issues.filter(({ at }) => !reported.has(positionKey(at))));
+  if (!isTrial) issues.push(...sweepIssues(root, problems.issues));
   const dependent = dependentDefaults(root);
   const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
-  const loaded = checkedRecipe({ root, recipe, dependent }, issues, described);
-  if (recipe.sweep !== undefined && !isTrial) {
-    const wrong = sweepIssues(root);
-    if (wrong.length > 0) throw new RecipeError(described.file, wrong);
-  }
-  return loaded;
+  return checkedRecipe({ root, recipe, dependent }, issues, described);
 }
 
 /** Returns the recipe of a trial, sharing with its sweep what is the same. */
@@ -196,11 +200,12 @@ function checkedRecipe(
   checkRecipe({
     recipe,
     isWritten: places.isWritten,
+    writerOf: places.writerOf,
     report: (keyPath, message, ...details) => {
       issues.push(issueAt(keyPath, message, details));
     },
   });
-  if (issues.length > 0) throw new RecipeError(file, issues);
+  if (issues.length > 0) throw new RecipeError(file, mergeEqual(issues));
 
   // No issue means that nothing was left out. How it was put together is not part of it.
   const whole = withoutComposition(recipe as Recipe);
@@ -274,12 +279,12 @@ function placesIn(root: MapNode, dependent: DependentDefaults, directory: string
   return {
     isWritten,
     positionOf,
-    /** Says where a variable stood for the value, in a line. */
-    variableOf: (keyPath: string): string[] => {
-      const { node, exact } = findNode(root, splitPath(keyPath));
-      if (!exact || node.via === undefined) return [];
-      return [`used as ${node.via.text} at ${formatPosition(node.via.usedAt)}`];
+    writerOf: (keyPath: string): Writer => {
+      const profile = findNode(root, splitPath(keyPath)).entry?.profile;
+      return { at: positionOf(keyPath), ...(profile !== undefined && { profile }) };
     },
+    /** Says where a variable stood for the value, in a line. */
+    variableOf: (keyPath: string): string[] => usedAs(findNode(root, splitPath(keyPath))),
     origin: (keyPath: string): ValueOrigin => {
       const { node, exact } = findNode(root, splitPath(keyPath));
       if (exact) return node.via?.kind === "environment" ? "environment" : node.at.origin.kind;
@@ -303,6 +308,17 @@ function valuePosition(root: SourceNode, keyPath: string): Position {
   const { keyAt, node } = findNode(root, splitPath(keyPath));
   if (node.type === "map") return keyAt ?? { ...node.at, length: 1 };
   return node.at;
+}
+
+/** A variable's value that is wrong wherever it is used is one problem. */
+function mergeEqual(issues: readonly Issue[]): Issue[] {
+  const merged = new Map<string, Issue>();
+  for (const issue of issues) {
+    const key = `${positionKey(issue.at)} ${issue.message}`;
+    const details = new Set([...(merged.get(key)?.details ?? []), ...issue.details]);
+    merged.set(key, { ...issue, details: [...details] });
+  }
+  return [...merged.values()];
 }
 
 function positionKey({ origin, line, column }: Position): string {

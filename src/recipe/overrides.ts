@@ -2,7 +2,7 @@
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { Issue } from "./issues.js";
 import { parseYaml } from "./parse.js";
-import { makeOrigin } from "./source-tree.js";
+import { entryAt, makeOrigin } from "./source-tree.js";
 import type { KeyPath, MapEntry, MapNode, Position, Scalar, SourceNode } from "./source-tree.js";
 
 /** After all files. */
@@ -77,11 +77,13 @@ export function sourceNode(value: unknown, at: Position): SourceNode {
 
 function write(
   node: SourceNode,
-  [key, ...rest]: readonly string[],
+  path: KeyPath,
   context: { value: SourceNode; at: Position; issues: Issue[] },
 ): SourceNode {
   const { value, at, issues } = context;
-  if (key === undefined) return value;
+  const parts = node.type === "map" ? entryAt(node, path).parts : 1;
+  const [key, rest] = [path.slice(0, parts).join("."), path.slice(parts)];
+  if (path.length === 0) return value;
   if (node.type === "list" && /^\d+$/.test(key) && Number(key) < node.items.length) {
     const items = node.items.map((item, i) =>
       i === Number(key) ? write(item, rest, context) : item,

@@ -19,6 +19,8 @@ const DEPTH_LIMIT = 64;
 const ALIAS_LIMIT = 100;
 const NODE_LIMIT = 50_000;
 
+const QUOTED_VARIABLE = 'within […] and {…} a variable is written in quotes: "${name}"';
+
 /** Keys that would change an object's prototype where code is careless with plain objects. */
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -140,11 +142,12 @@ export function parseYaml(
   const at = (start: number, end: number) => positionOf(origin, lineCounter, start, end);
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
-    const issues = problems.map(({ pos, message }) => ({
-      at: at(pos[0], pos[1]),
-      message: `not valid YAML: ${message}`,
-      details: [],
-    }));
+    const issues = problems.map(({ pos, message }) => {
+      const position = at(pos[0], pos[1]);
+      const line = origin.lines[position.line - 1] ?? "";
+      const details = /[[{,:]\s*\$\{/.test(line) ? [QUOTED_VARIABLE] : [];
+      return { at: position, message: `not valid YAML: ${message}`, details };
+    });
     throw new RecipeError(origin.label, onePerLine(issues));
   }
   if (document.contents === null) return { origin, root: undefined, issues: [] };
@@ -253,7 +256,7 @@ function buildTree(
       const message = `aliases expand the recipe to more than ${NODE_LIMIT} values`;
       throw new RecipeError(origin.label, [{ at: expanding ?? position, message, details: [] }]);
     }
-    const empty: SourceNode = { type: "scalar", value: null, at: position };
+    const empty: SourceNode = { type: "scalar", value: null, at: position, isReported: true };
     if (isAlias(node)) {
       const target = resolveAlias(node);
       if (target === undefined) {

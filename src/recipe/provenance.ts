@@ -1,8 +1,8 @@
 /** @file Who set a value of a recipe, and what that value was laid over. */
 import type { DependentDefaults } from "./dependent-defaults.js";
 import type { Recipe } from "./schema.js";
-import { shapeAt } from "./shapes.js";
-import { findNode, formatPosition, plainValue } from "./source-tree.js";
+import { fieldsOf, shapeAt } from "./shapes.js";
+import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
 import type { MapEntry, MapNode, SourceNode } from "./source-tree.js";
 
 /** One writer of a value. */
@@ -32,7 +32,7 @@ export function provenanceOf(
   keyPath: string,
   { recipe, dependent }: { recipe: Recipe; dependent: DependentDefaults },
 ): Provenance {
-  const path = keyPath === "" ? [] : keyPath.split(".");
+  const path = keyPathOf(root, keyPath);
   const { entry, node, exact } = findNode(root, path);
   let value: unknown = recipe;
   for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
@@ -87,6 +87,7 @@ function docOf(root: MapNode, path: readonly string[]): string | undefined {
   const key = path.at(-1);
   if (key === undefined) return undefined;
   const parent = shapeAt(root, path.slice(0, -1));
-  if (parent?.shape.type !== "map") return undefined;
-  return parent.shape.fields[key]?.doc;
+  if (parent === undefined) return undefined;
+  const fields = fieldsOf(parent.shape, findNode(root, path.slice(0, -1)).node);
+  return Object.hasOwn(fields, key) ? fields[key]?.doc : undefined;
 }

@@ -87,9 +87,18 @@ function variantFields({ tag, variants }: VariantsShape, node: SourceNode | unde
   return Object.hasOwn(variants, name) ? variants[name]! : allVariantFields(variants);
 }
 
-/** The keys of all variants together. */
+/** The keys of all variants together; what is a list in one of them and none in another is both. */
 export function allVariantFields(variants: VariantsShape["variants"]): Fields {
-  return Object.assign({}, ...Object.values(variants)) as Fields;
+  const all: Record<string, Field> = {};
+  for (const [key, field] of Object.values(variants).flatMap(Object.entries<Field>)) {
+    const { shape } = field;
+    const other = all[key]?.shape;
+    if (other === undefined) all[key] = field;
+    else if (other.type !== "list" && shape.type === "list") {
+      all[key] = { ...field, shape: { type: "either", single: other, list: shape } };
+    }
+  }
+  return all;
 }
 
 /** Returns what a value of this shape looks like, in words. */
@@ -102,8 +111,6 @@ export function describeShape(shape: Shape): string {
       return describeNumber(shape);
     case "boolean":
       return "true or false";
-    case "scalar":
-      return "a text, a number, true or false";
     case "any":
       return "a value";
     case "choice":

@@ -27,6 +27,8 @@ interface Placed {
   readonly at: Position;
   /** Where a variable stood for this value, the outermost one. */
   readonly via?: Variable;
+  /** Whether it stands for a value that was reported to be none. */
+  readonly isReported?: boolean;
 }
 
 /** `${size}` or `${env:SIZE}`, where it was used. */
@@ -94,22 +96,68 @@ export interface Found {
   node: SourceNode;
   /** Whether this is the node of the whole path, not of an ancestor. */
   exact: boolean;
+  /** The variable that stood for the node, or for what it is in. */
+  via: Variable | undefined;
 }
 
 /** Returns the node at a path, or its closest ancestor that was written. */
 export function findNode(root: SourceNode, path: KeyPath): Found {
-  let found: Found = { keyAt: undefined, entry: undefined, node: root, exact: true };
-  for (const key of path) {
+  let found: Found = {
+    keyAt: undefined,
+    entry: undefined,
+    node: root,
+    exact: true,
+    via: root.via,
+  };
+  let rest = path;
+  while (rest.length > 0) {
     const { node } = found;
-    if (node.type === "map") {
-      const entry = node.entries.get(key);
-      if (entry === undefined) return { ...found, exact: false };
-      found = { keyAt: entry.keyAt, entry, node: entry.value, exact: true };
-    } else {
-      const item = node.type === "list" ? node.items[Number(key)] : undefined;
-      if (item === undefined) return { ...found, exact: false };
-      found = { keyAt: undefined, entry: undefined, node: item, exact: true };
-    }
+    const { entry, parts } = node.type === "map" ? entryAt(node, rest) : NO_ENTRY;
+    const next = node.type === "list" ? node.items[Number(rest[0])] : entry?.value;
+    if (next === undefined) return { ...found, exact: false };
+    rest = rest.slice(parts);
+    const via = next.via ?? found.via;
+    found = { keyAt: entry?.keyAt, entry, node: next, exact: true, via };
   }
   return found;
+}
+
+/** Returns the keys of a path written with dots, where a key of the tree may have some itself. */
+export function keyPathOf(root: SourceNode, text: string): KeyPath {
+  let rest: KeyPath = text === "" ? [] : text.split(".");
+  const path: string[] = [];
+  let node: SourceNode | undefined = root;
+  while (rest.length > 0) {
+    const named: NamedEntry = node?.type === "map" ? entryAt(node, rest) : NO_ENTRY;
+    const { entry, parts } = named;
+    const key = rest.slice(0, parts).join(".");
+    const item: SourceNode | undefined =
+      node?.type === "list" ? node.items[Number(key)] : undefined;
+    node = item ?? entry?.value;
+    path.push(key);
+    rest = rest.slice(parts);
+  }
+  return path;
+}
+
+interface NamedEntry {
+  entry: MapEntry | undefined;
+  /** How many parts of the path its key is. */
+  parts: number;
+}
+
+const NO_ENTRY: NamedEntry = { entry: undefined, parts: 1 };
+
+/** Returns the entry that a path names first: a sweep's parameters have dots in their keys. */
+export function entryAt({ entries }: MapNode, path: KeyPath): NamedEntry {
+  for (let parts = 1; parts <= path.length; parts++) {
+    const entry = entries.get(path.slice(0, parts).join("."));
+    if (entry !== undefined) return { entry, parts };
+  }
+  return NO_ENTRY;
+}
+
+/** Says where a variable stood for a value, in a line. */
+export function usedAs({ via }: Found): string[] {
+  return via === undefined ? [] : [`used as ${via.text} at ${formatPosition(via.usedAt)}`];
 }

@@ -27,12 +27,20 @@ function sweepParameters(root: MapNode): ReadonlyMap<string, MapEntry> {
   return parameters?.type === "map" ? parameters.entries : new Map<string, MapEntry>();
 }
 
+/** Distributions whose `min` and `max` are logarithms of values. */
+const LOGARITHMIC = /log_uniform$/;
+
 /** The values that are written out: a drawn one lies between `min` and `max`. */
 function writtenValues(parameter: SourceNode): SourceNode[] {
   if (parameter.type !== "map") return [];
   const { entries } = parameter;
   const values = entries.get("values")?.value;
-  const single = ["value", "min", "max"].flatMap((key) => entries.get(key)?.value ?? []);
+  const distribution = entries.get("distribution")?.value;
+  const isLogarithmic =
+    distribution?.type === "scalar" && LOGARITHMIC.test(String(distribution.value));
+  const single = ["value", ...(isLogarithmic ? [] : ["min", "max"])].flatMap(
+    (key) => entries.get(key)?.value ?? [],
+  );
   return [...single, ...(values?.type === "list" ? values.items : [])];
 }
 
@@ -91,24 +99,28 @@ export function areNumbersInRange(root: MapNode, writings: readonly Written[]): 
 
 /**
  * Returns the problems of a sweep's parameters: keys that no recipe has, and values that their
- * keys do not accept. The tree itself is valid.
+ * keys do not accept. Problems that the tree has without them are none of theirs.
  */
-export function sweepIssues(root: MapNode): Issue[] {
+export function sweepIssues(root: MapNode, others: readonly Issue[]): Issue[] {
+  const keyOf = ({ at, message }: Issue) => `${formatPosition(at)} ${message}`;
+  const known = new Set(others.map(keyOf));
   const issues = new Map<string, Issue>();
+  const add = (issue: Issue) => {
+    if (!known.has(keyOf(issue))) issues.set(keyOf(issue), issue);
+  };
   for (const [keyPath, { keyAt, value }] of sweepParameters(root)) {
     const path = keyPath.split(".");
     if (FIXED_KEYS.has(path[0]!)) {
       const message = `a sweep cannot vary ${keyPath}: it is the same in all trials`;
-      issues.set(message, { at: keyAt, message, details: [] });
+      add({ at: keyAt, message, details: [] });
       continue;
     }
     // Variables have been replaced: what they stood for is checked trial by trial.
     if (path[0] === "vars") continue;
     for (const node of writtenValues(value)) {
       const written = writeOver(root, [{ path, value: node, keyAt }]);
-      for (const issue of [...written.issues, ...validateTree(written.root).issues]) {
-        issues.set(`${formatPosition(issue.at)} ${issue.message}`, issue);
-      }
+      written.issues.forEach(add);
+      validateTree(written.root).issues.forEach(add);
     }
   }
   return [...issues.values()];

@@ -1,17 +1,18 @@
 /**
  * @file Checks a recipe's tree against the schema: unknown and missing keys, types, words and
- * ranges. Ajv finds the problems, this file says them.
+ * ranges. The code that Ajv made of the schema finds the problems, this file says them.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { createRequire } from "node:module";
+import type { ErrorObject, ValidateFunction } from "ajv";
 import { modelFamilyNames, type ModelFamily } from "../base/model-config.js";
 import { modelFromScratch } from "./dependent-defaults.js";
 import type { Field, Fields, Shape } from "./fields.js";
 import { nearest, type Issue } from "./issues.js";
-import { recipeJsonSchema } from "./json-schema.js";
 import { modelConfigFields } from "./model-fields.js";
 import { recipeFields } from "./schema.js";
+import { agentKeys } from "./sweep-fields.js";
 import { describeShape, fieldsOf, hasRequiredKey, shapeAt } from "./shapes.js";
-import { findNode, plainValue, type KeyPath, type SourceNode } from "./source-tree.js";
+import { findNode, plainValue, usedAs, type KeyPath, type SourceNode } from "./source-tree.js";
 
 export interface SchemaProblems {
   issues: readonly Issue[];
@@ -19,11 +20,14 @@ export interface SchemaProblems {
   invalid: ReadonlySet<string>;
 }
 
+/** Made by validator-code.ts, relative to the repository: to compile a schema takes a second. */
+export const VALIDATOR_FILE = "schemas/recipe.validator.cjs";
+
 let validator: ValidateFunction | undefined;
 
 /** Returns where a recipe's tree departs from the schema. */
 export function validateTree(root: SourceNode): SchemaProblems {
-  validator ??= new Ajv({ allErrors: true, strict: true }).compile(recipeJsonSchema());
+  validator ??= createRequire(import.meta.url)(`../../${VALIDATOR_FILE}`) as ValidateFunction;
   validator(plainValue(root));
   const errors = [...(validator.errors ?? [])];
 
@@ -48,7 +52,7 @@ export function validateTree(root: SourceNode): SchemaProblems {
       if (!meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
     } else if (!invalid.has(path.join("."))) {
       invalid.add(path.join("."));
-      issues.push(badValue(root, path, error));
+      if (findNode(root, path).node.isReported !== true) issues.push(badValue(root, path, error));
     }
   }
   return { issues, invalid };
@@ -78,6 +82,12 @@ function unknownKey(
       suggestion: undefined,
     };
   }
+  if (section.join(".") === "sweep" && agentKeys.has(key)) {
+    const { keyAt, node } = findNode(root, [...section, key]);
+    const message = `key ${JSON.stringify(key)} in sweep is for W&B's agent`;
+    const details = ["remove it: `dllm run` starts the trials of a sweep itself"];
+    return { issue: { at: keyAt ?? node.at, message, details }, suggestion: undefined };
+  }
   const family = isModelConfig(section) ? modelFromScratch(root)?.family : undefined;
   const expected = Object.keys(
     family === undefined ? fieldsAt(root, section) : modelConfigFields[family],
@@ -90,6 +100,7 @@ function unknownKey(
   if (suggestion !== undefined) details.push(`did you mean ${JSON.stringify(suggestion)}?`);
   if (owners.length > 0) details.push(`it is a key of family ${owners.join(" and ")}`);
   if (elsewhere.length > 0) details.push(`it is a key of ${elsewhere.join(", ")}`);
+  details.push(...usedAs(findNode(root, section)));
   if (key === "<<") details.push("YAML merge keys are not supported: write the keys out");
   const where =
     (section.length === 0 ? "" : ` in ${section.join(".")}`) +
@@ -99,19 +110,21 @@ function unknownKey(
 }
 
 function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
-  const { keyAt, node } = findNode(root, section);
+  const place = findNode(root, section);
+  const { keyAt, node } = place;
   const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
   const field = fieldsAt(root, section)[key]!;
   return {
     // A whole recipe has no key: its first character.
     at: keyAt ?? { ...node.at, length: 1 },
     message: `missing key ${JSON.stringify(key)}${where}`,
-    details: [`${key}: ${field.doc}`],
+    details: [`${key}: ${field.doc}`, ...usedAs(place)],
   };
 }
 
 function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
-  const { keyAt, node } = findNode(root, path);
+  const place = findNode(root, path);
+  const { keyAt, node } = place;
   const found = shapeAt(root, path);
   if (found === undefined) throw new TypeError(`badValue: there is no ${path.join(".")}`);
   const { shape } = found;
@@ -120,24 +133,29 @@ function badValue(root: SourceNode, path: KeyPath, error: ErrorObject): Issue {
   const at = (isEmpty ? keyAt : undefined) ?? node.at;
   if (error.keyword === "uniqueItems") {
     const { i, j } = error.params as { i: number; j: number };
-    const item = findNode(root, [...path, String(Math.max(i, j))]).node;
-    return { at: item.at, message: `${label} names ${describeValue(item)} twice`, details: [] };
+    const twice = findNode(root, [...path, String(Math.max(i, j))]);
+    return {
+      at: twice.node.at,
+      message: `${label} names ${describeValue(twice.node)} twice`,
+      details: usedAs(twice),
+    };
   }
   return {
     at,
     message: `${label} is ${describeValue(node)}, expected ${describeShape(shape)}`,
-    details: hints(node, shape, label),
+    details: [...hints(node, shape, label), ...usedAs(place)],
   };
 }
 
 /** `loss_norm_type`, or `tasks[0]` for an item of a list. */
-function labelOf(path: KeyPath): string {
+export function labelOf(path: KeyPath): string {
   const key = path.at(-1);
   if (key === undefined) return "the recipe";
   return /^\d+$/.test(key) ? `${path.at(-2)}[${key}]` : key;
 }
 
-function describeValue(node: SourceNode): string {
+/** What a value is, in words. */
+export function describeValue(node: SourceNode): string {
   if (node.type !== "scalar")
     return node.type === "list" && node.items.length === 0 ? "an empty list" : `a ${node.type}`;
   if (node.value === null) return "empty";

@@ -57,7 +57,7 @@ export function replaceVariables(
   };
 
   const environmentValue = (name: string, at: Position): SourceNode | undefined => {
-    const text = environment[name];
+    const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (text === undefined) {
       return report(
         at,
@@ -79,7 +79,7 @@ export function replaceVariables(
     if (whole !== null) {
       const name = whole[1]!.trim();
       const value = valueOf(name, at);
-      if (value === undefined) return { ...node, value: null };
+      if (value === undefined) return { ...node, value: null, isReported: true };
       return { ...value, via: { text, kind: kindOf(name), usedAt: at } };
     }
     let via: SourceNode["via"];

@@ -52,7 +52,7 @@ test("--version and --help", async () => {
 test.each([
   [["plna", "x"], "error: unknown command 'plna'\n(Did you mean plan?)"],
   [["plan"], "error: missing required argument 'recipe'"],
-  [["plan", "x", "y"], "error: too many arguments for 'plan'. Expected 1 argument but got 2."],
+  [["ls", "x", "y"], "error: too many arguments for 'ls'. Expected 1 argument but got 2."],
   [["plan", "x", "--jsno"], "error: unknown option '--jsno'\n(Did you mean --json?)"],
   [["sample", "m"], "error: required option '--prompt <text...>' not specified"],
   [
@@ -68,6 +68,24 @@ test.each([
   expect(exitCode).toBe(2);
   expect(stdout).toBe("");
   expect(stderr).toBe(`${message}\n(add --help for what is possible)\n`);
+});
+
+test("what comes after a recipe is an override", async () => {
+  for (const command of ["plan", "validate", "run"]) {
+    expect(await dllm(command, recipe, "seed=1", "sft")).toEqual({
+      exitCode: 2,
+      stdout: "",
+      stderr:
+        "error: unexpected argument sft\n" +
+        "  after the recipe come values to write over it, as in sft.learning_rate=3e-4\n",
+    });
+  }
+  const { stderr } = await dllm("validate", recipe, "seed=1", "sft.max_steps=0", "seed=x");
+  expect(stderr).toBe(
+    "error: --set sft.max_steps=0: max_steps is 0, expected -1 or an integer at least 1\n" +
+      '--set seed=x: seed is "x", expected an integer at least 0 and at most 9007199254740991\n' +
+      `2 problems in ${recipe}\n`,
+  );
 });
 
 test("no command: help on stderr and a usage error", async () => {
@@ -92,14 +110,21 @@ test("options reach their command", async () => {
     plan: () => Promise.resolve({ run: recordPlan }),
     sample: () => Promise.resolve({ run: recordSample }),
   };
-  await runProgram(["plan", "r.yaml", "--set", "a=1", "--set", "b=x y"], fakeIo(), modules);
+  await runProgram(
+    ["plan", "r.yaml", "c=2", "--set", "a=1", "--profile", "p", "--set", "b=x y", "d=3"],
+    fakeIo(),
+    modules,
+  );
   const code = await runProgram(
     ["sample", "m", "--prompt", "p", "--prompt", "q", "--steps", "8", "--temperature", "0.5"],
     fakeIo(),
     modules,
   );
   expect(code).toBe(1);
-  expect(seen[0]).toEqual([["r.yaml"], { set: ["a=1", "b=x y"], runs: "runs", json: false }]);
+  expect(seen[0]).toEqual([
+    ["r.yaml", ["c=2", "d=3"]],
+    { set: ["a=1", "b=x y"], profile: ["p"], runs: "runs", json: false },
+  ]);
   expect(seen[1]).toMatchObject([
     ["m"],
     { prompt: ["p", "q"], steps: 8, temperature: 0.5, seed: 42, runs: "runs", json: false },

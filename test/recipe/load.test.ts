@@ -101,17 +101,19 @@ test("problems of overrides come after those of the file and name the override",
   12 |   max_step: 100
      |   ^^^^^^^^
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, drop_tail, eval_steps,
-    eval_strategy, gradient_accumulation_steps, group_by_length, insert_eos, learning_rate,
-    logging_steps, lr_scheduler_type, max_grad_norm, max_length, max_steps, num_train_epochs,
-    per_device_eval_batch_size, per_device_train_batch_size, save_steps, save_total_limit,
-    test_fraction, text_field, warmup_ratio, warmup_steps, weight_decay
+    eval_strategy, global_batch_size, gradient_accumulation_steps, group_by_length, insert_eos,
+    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_grad_norm, max_length,
+    max_steps, num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size,
+    save_steps, save_total_limit, stopping_strategy, streaming, test_fraction, text_field,
+    warmup_ratio, warmup_steps, weight_decay
   did you mean "max_steps"?
 --set sft.learnin_rate=1e-3: unknown key "learnin_rate" in sft
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, eval_steps, eval_strategy,
-    gradient_accumulation_steps, group_by_length, learning_rate, logging_steps, lr_scheduler_type,
-    mask_prompt_loss, max_grad_norm, max_length, max_steps, num_train_epochs,
-    per_device_eval_batch_size, per_device_train_batch_size, save_steps, save_total_limit,
-    test_fraction, truncation, warmup_ratio, warmup_steps, weight_decay
+    global_batch_size, gradient_accumulation_steps, group_by_length, keep_steps, learning_rate,
+    logging_steps, lr_scheduler_type, mask_prompt_loss, max_grad_norm, max_length, max_steps,
+    num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size, save_steps,
+    save_total_limit, stopping_strategy, test_fraction, truncation, warmup_ratio, warmup_steps,
+    weight_decay
   did you mean "learning_rate"?
 --set sft.max_steps=many: max_steps is "many", expected an integer at least -1
 --set name.first=x: there is no section to put "first" into
@@ -154,11 +156,11 @@ r.yaml:1:1: the recipe has no stage
     |                  ^^^^^^
   it is a text: write 1e-4, without quotes and underscores`,
   ],
-  "a number with underscores": [
-    `${header}pretrain: {dataset_args: t, max_steps: 1_000}\n`,
+  "a number with underscores in quotes": [
+    `${header}pretrain: {dataset_args: t, max_steps: "1_000"}\n`,
     `r.yaml:4:40: max_steps is "1_000", expected an integer at least -1
-  4 | pretrain: {dataset_args: t, max_steps: 1_000}
-    |                                        ^^^^^
+  4 | pretrain: {dataset_args: t, max_steps: "1_000"}
+    |                                        ^^^^^^^
   it is a text: write 1000, without quotes and underscores`,
   ],
   "a word of YAML 1.1": [
@@ -196,17 +198,18 @@ r.yaml:1:1: the recipe has no stage
   5 |   dataset_arg: t
     |   ^^^^^^^^^^^
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, drop_tail, eval_steps,
-    eval_strategy, gradient_accumulation_steps, group_by_length, insert_eos, learning_rate,
-    logging_steps, lr_scheduler_type, max_grad_norm, max_length, max_steps, num_train_epochs,
-    per_device_eval_batch_size, per_device_train_batch_size, save_steps, save_total_limit,
-    test_fraction, text_field, warmup_ratio, warmup_steps, weight_decay
+    eval_strategy, global_batch_size, gradient_accumulation_steps, group_by_length, insert_eos,
+    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_grad_norm, max_length,
+    max_steps, num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size,
+    save_steps, save_total_limit, stopping_strategy, streaming, test_fraction, text_field,
+    warmup_ratio, warmup_steps, weight_decay
   did you mean "dataset_args"?
 r.yaml:6:1: missing key "dataset_args" in sft
   6 | sft:
     | ^^^
   dataset_args: Conversations (rows with \`messages\`) to fine-tune on: one or more of
-    \`name[key:value,…]\` joined with \`+\` or \`|\`; a name is a file or directory relative to the
-    recipe, or \`npm:<package>/<path>\`.
+    \`name[key:value,…]\` joined with \`+\` or \`|\`, or a list of datasets; a name is a file or
+    directory relative to the recipe, \`npm:<package>/<path>\`, or a Hugging Face dataset.
 2 problems in r.yaml`,
   ],
   "a duplicate key": [
@@ -251,14 +254,15 @@ r.yaml:4:41: pretrain.max_length is 65, expected at most max_position_embeddings
     `r.yaml:4:40: max_steps 10 and num_train_epochs are both written, and each decides the length
   4 | pretrain: {dataset_args: t, max_steps: 10, num_train_epochs: 2}
     |                                        ^^
-  remove one of the two; max_steps: -1 leaves it to num_train_epochs`,
+  remove one of the two
+  max_steps: -1 leaves it to num_train_epochs`,
   ],
   "an evaluation of an absent stage": [
     `${header}pretrain: {dataset_args: t}\neval: {from: [sft], tasks: [exact_match]}\n`,
     `r.yaml:5:15: eval.from names "sft", a stage that this recipe does not have
   5 | eval: {from: [sft], tasks: [exact_match]}
     |               ^^^
-  expected one of: pretrain
+  expected one of: pretrain, model
 r.yaml:5:29: exact_match needs conversations with answers, and this recipe has no sft
   5 | eval: {from: [sft], tasks: [exact_match]}
     |                             ^^^^^^^^^^^
@@ -317,6 +321,18 @@ r.yaml:4:1: not valid YAML: Flow sequence in block collection must be sufficient
 
 test.each(Object.entries(cases))("diagnostics: %s", (_, [text, problems]) => {
   expect(problemsOf(text)).toBe(problems);
+});
+
+test("an integer may have underscores", () => {
+  const { recipe } = smallRecipe(SMALL_RECIPE.replace("max_steps: 100", "max_steps: 1_000_000"), [
+    "seed=1_0",
+  ]);
+  expect(recipe.pretrain?.max_steps).toBe(1_000_000);
+  expect(recipe.seed).toBe(10);
+  // What is no integer in groups stays a text.
+  expect(problemsOf(SMALL_RECIPE.replace("max_steps: 100", "max_steps: 1__000"))).toContain(
+    'max_steps is "1__000", expected an integer at least -1',
+  );
 });
 
 test("a fraction of steps is below 1, and steps are integers", () => {

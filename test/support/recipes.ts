@@ -3,7 +3,13 @@ import type { CommandIo } from "../../src/commands/command.js";
 import { DllmError } from "../../src/base/errors.js";
 import type { SourceParams } from "../../src/plan/params.js";
 import type { Locations, Pins } from "../../src/plan/pins.js";
-import { parseRecipe, type LoadedRecipe } from "../../src/recipe/load.js";
+import {
+  loadRecipe,
+  parseRecipe,
+  type LoadedRecipe,
+  type LoadOptions,
+} from "../../src/recipe/load.js";
+import { readRecipeText } from "../../src/recipe/parse.js";
 
 /** All stages, few keys. */
 export const SMALL_RECIPE = `name: small
@@ -38,6 +44,32 @@ export function smallRecipe(text = SMALL_RECIPE, set: readonly string[] = []): L
 export function problemsOf(text: string, set: readonly string[] = []): string {
   try {
     parseRecipe(text, { file: "r.yaml", set });
+    return "";
+  } catch (error) {
+    if (error instanceof DllmError) return error.format();
+    throw error;
+  }
+}
+
+/** Returns the recipe `r.yaml` of these files. */
+export function loadFiles(
+  files: Readonly<Record<string, string>>,
+  options: Omit<LoadOptions, "read"> = {},
+): Promise<LoadedRecipe> {
+  const read = (name: string) => {
+    const text = files[name];
+    return text === undefined ? readRecipeText(name) : Promise.resolve(text);
+  };
+  return loadRecipe("r.yaml", { ...options, read });
+}
+
+/** The formatted error that the recipe `r.yaml` of these files gives, or "" when it is valid. */
+export async function problemsIn(
+  files: Readonly<Record<string, string>>,
+  options: Omit<LoadOptions, "read"> = {},
+): Promise<string> {
+  try {
+    await loadFiles(files, options);
     return "";
   } catch (error) {
     if (error instanceof DllmError) return error.format();
