@@ -69,7 +69,10 @@ function freeName(target: string, prefix: string): string {
   }
 }
 
-/** Creates a directory and its missing parents, private to the user; existing ones are kept. */
+/**
+ * Creates a directory and its missing parents, private to the user; existing ones are kept. Their
+ * names are on the disk when it returns: what is stored in them must not vanish with them.
+ */
 export async function makeDirectory(path: string): Promise<void> {
   // Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever.
   const missing: string[] = [];
@@ -81,6 +84,14 @@ export async function makeDirectory(path: string): Promise<void> {
       throw Object.assign(new Error("a file or link is in the way"), { code: "EEXIST" });
     }
   });
+  for (const directory of missing) await syncPath(dirname(directory));
+}
+
+/** Creates one directory that nobody else has, and that need not outlive a loss of power. */
+export async function makePrivateDirectory(path: string): Promise<void> {
+  await guarded({ point: "mkdir", path }, "create the directory", () =>
+    mkdir(path, { mode: DIRECTORY_MODE }),
+  );
 }
 
 async function makeOne(directory: string): Promise<void> {
@@ -123,10 +134,9 @@ export async function syncPath(path: string): Promise<void> {
   });
 }
 
-/** Makes a file read-only and forces it to the disk: the end of writing it. */
+/** Makes a file read-only: the end of writing it. */
 export async function sealFile(path: string): Promise<void> {
   await setMode(path, PUBLISHED_MODE);
-  await syncPath(path);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -211,19 +221,26 @@ export interface AppendFile {
   /**
    * Appends one line in a single write, so that lines of several processes never mix and a crash
    * can tear only the last one.
-   * @param durable forces it to the disk before returning
    */
-  append(line: string | Uint8Array, options?: { durable: boolean }): void;
+  append(line: string | Uint8Array): void;
   close(): void;
 }
 
-/** Opens a file for appending, creating it where it is absent. */
-export function openForAppending(path: string): AppendFile {
+/**
+ * Opens a file for appending, creating it where it is absent.
+ * @param durable forces its name to the disk, and each line before append() returns
+ */
+export function openForAppending(
+  path: string,
+  { durable = false }: { durable?: boolean } = {},
+): AppendFile {
+  const isNew = !existsSync(path);
   const descriptor = sync({ point: "create", path }, "open", () =>
     openSync(path, APPEND_FLAGS, FILE_MODE),
   );
+  if (durable && isNew) syncDirectory(dirname(path));
   return {
-    append(line, { durable } = { durable: false }) {
+    append(line) {
       const text = typeof line === "string" ? Buffer.from(line) : Buffer.from(line);
       if (text.includes(NEWLINE)) throw new TypeError("append: the line contains a newline");
       const bytes = Buffer.concat([text, Buffer.of(NEWLINE)]);
@@ -242,6 +259,17 @@ export function openForAppending(path: string): AppendFile {
     },
     close: () => closeSync(descriptor),
   };
+}
+
+function syncDirectory(path: string): void {
+  sync({ point: "fsync", path }, "force to the disk", () => {
+    const descriptor = openSync(path, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
 }
 
 /** Cuts a file to a length, and forces that to the disk. */

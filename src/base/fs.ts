@@ -12,6 +12,7 @@ export {
   sha256,
   setMode,
   sha256File,
+  syncPath,
   temporaryPath,
   trashPath,
   writeFile,

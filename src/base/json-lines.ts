@@ -20,8 +20,7 @@ export function openJsonLines(
   { tornPath, durable = false }: { tornPath: string; durable?: boolean },
 ): JsonLinesFile {
   if (existsSync(path)) cutTornLine(path, tornPath);
-  const file = openForAppending(path);
-  return { append: (line) => file.append(line, { durable }), close: () => file.close() };
+  return openForAppending(path, { durable });
 }
 
 /** Returns how many bytes follow the last newline: a line that a crash has torn. */
@@ -35,10 +34,10 @@ export function cutTornLine(path: string, tornPath: string): void {
   const bytes = readBytes(path);
   const end = bytes.lastIndexOf(0x0a) + 1;
   if (end === bytes.length) return;
-  const torn = openForAppending(tornPath);
+  const torn = openForAppending(tornPath, { durable: true });
   try {
     // Kept before it is cut, so that a crash in between loses nothing.
-    torn.append(bytes.subarray(end), { durable: true });
+    torn.append(bytes.subarray(end));
   } finally {
     torn.close();
   }

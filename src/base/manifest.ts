@@ -9,6 +9,7 @@ import { DllmError, ExitCode } from "./errors.js";
 import {
   ioError,
   makeDirectory,
+  makePrivateDirectory,
   readJson,
   renamePath,
   sealFile,
@@ -80,14 +81,14 @@ export async function publishDirectory(
 ): Promise<Manifest> {
   await makeDirectory(dirname(target));
   const temporary = temporaryPath(target);
-  await makeDirectory(temporary);
+  await makePrivateDirectory(temporary);
   try {
     await write(temporary);
     const { files, directories } = listFiles(temporary);
     const manifest: Manifest = { schema: 1, ...extra, files: {} };
     for (const name of files) {
       const path = join(temporary, name);
-      // Before hashing: after a failed fsync the page cache no longer tells the truth.
+      // It is on the disk already: whatever writes a file through fs.ts has waited for that.
       await sealFile(path);
       manifest.files[name] = await sha256File(path);
     }
