@@ -13,13 +13,14 @@ import {
   readJson,
   renamePath,
   sealFile,
+  sha256,
   sha256File,
   sha256FileSync,
   syncPath,
   temporaryPath,
   writeFile,
 } from "./files.js";
-import type { JsonObject } from "./json.js";
+import { canonicalJson, type JsonObject } from "./json.js";
 
 export const MANIFEST_FILE = "MANIFEST.json";
 
@@ -33,6 +34,8 @@ export interface ManifestEntry {
 export interface Manifest {
   schema: 1;
   files: Record<string, ManifestEntry>;
+  /** sha256 of the canonical JSON of the rest: a checkpoint's step is as precious as its files. */
+  checksum?: string;
   [extra: string]: unknown;
 }
 
@@ -93,6 +96,7 @@ export async function publishDirectory(
       manifest.files[name] = await sha256File(path);
     }
     const manifestPath = join(temporary, MANIFEST_FILE);
+    manifest.checksum = checksumOf(manifest);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
     await sealFile(manifestPath);
     for (const directory of directories.reverse()) await syncPath(directory);
@@ -128,7 +132,18 @@ export function readManifest(directory: string): Manifest {
     throw error;
   }
   if (!isManifest(value)) throw damaged(path, "other content", "a manifest of schema 1");
+  const checksum = checksumOf(value);
+  // Manifests of before there were checksums have none.
+  if (value.checksum !== undefined && value.checksum !== checksum) {
+    throw damaged(path, `checksum ${checksum}`, String(value.checksum));
+  }
   return value;
+}
+
+function checksumOf(manifest: Manifest): string {
+  const rest: Partial<Manifest> = { ...manifest };
+  delete rest.checksum;
+  return sha256(canonicalJson(rest));
 }
 
 function isManifest(value: unknown): value is Manifest {

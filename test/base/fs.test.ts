@@ -90,6 +90,7 @@ describe("publishDirectory", () => {
           "a.bin": { bytes: 3, sha256: sha256(new Uint8Array([1, 2, 3])) },
           "sub/b.txt": { bytes: 3, sha256: sha256("bee") },
         },
+        checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       });
       expect(await verifyDirectory(target)).toEqual(manifest);
       expect(verifyDirectorySync(target, { hash: true })).toEqual(manifest);
@@ -201,6 +202,16 @@ describe("verifyDirectory", () => {
       "a cut manifest",
       (artifact) => truncateSync(join(artifact, "MANIFEST.json"), 20),
       /MANIFEST\.json: not valid JSON: /,
+    ],
+    [
+      "a manifest that says something else",
+      (artifact) => {
+        const path = join(artifact, "MANIFEST.json");
+        const text = readFileSync(path, "utf8").replace('"schema": 1', '"schema": 1, "step": 7');
+        rmSync(path);
+        writeFileSync(path, text);
+      },
+      /MANIFEST\.json: damaged: found checksum [0-9a-f]{64}, expected [0-9a-f]{64}$/,
     ],
     [
       "another manifest",

@@ -1,17 +1,7 @@
 /** @file The rows of the fault matrix (RELIABILITY 3): each test records what it did for the table. */
 import { appendFileSync } from "node:fs";
 import { test, type TestContext } from "vitest";
-
-/** Where the rows of this run are collected: set by the global set-up. */
-export const MATRIX = "DLLM_FAULT_MATRIX";
-
-export interface MatrixRow {
-  id: string;
-  how: string;
-  count: number;
-  result: "passed" | "failed" | `skipped: ${string}`;
-  seconds: number;
-}
+import { MATRIX, type MatrixRow } from "./matrix-rows.js";
 
 /** Adds to how many cases a row has gone through. */
 export type Counter = (cases: number) => void;

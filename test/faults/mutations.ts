@@ -216,7 +216,7 @@ export const mutations: readonly Mutation[] = [
     file: "stages/run-stage.ts",
     find: '  await removeLeftovers(path("checkpoints"));',
     replace: "",
-    tests: interruption,
+    tests: storage,
   },
   {
     name: "inputs are not looked at again",

@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MATRIX, type MatrixRow } from "./matrix.js";
+import { MATRIX, type MatrixRow } from "./matrix-rows.js";
 
 /** Vitest's global set-up; the function it returns runs after all tests. */
 export default function setUp(): () => void {

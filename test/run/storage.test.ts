@@ -40,7 +40,6 @@ test("files are private to the user under any umask, and published ones read-onl
       } finally {
         process.umask(before);
       }
-      rmSync(join(runs, "toy-plan.json"));
       const wrong: string[] = [];
       let files = 0;
       const look = (path: string, published: boolean): void => {
@@ -103,6 +102,17 @@ test("a result that is another artifact's is no result", async () => {
     const result = JSON.parse(readFileSync(path, "utf8")) as object;
     writeFileSync(path, JSON.stringify({ ...result, artifact: "0".repeat(64) }));
     expect(openStore(runs).finished(fingerprint)).toBeUndefined();
+  });
+});
+
+test("what an interrupted checkpoint left is removed by the next attempt", async () => {
+  await inMemoryDirectory(async (runs) => {
+    const plan = toyPlan(calm);
+    await runToy(toy, runs, plan, { DLLM_FAULT: "rename@/checkpoints:1:kill" });
+    const checkpoints = join(stage(runs, "pretrain"), "checkpoints");
+    expect(readdirSync(checkpoints)).toEqual([expect.stringMatching(/^\.tmp-\d+-\d+$/)]);
+    expect((await runToy(toy, runs, plan)).code).toBe(0);
+    await expectSound(runs);
   });
 });
 
@@ -207,7 +217,7 @@ describe("the inputs of a stage", () => {
       writeFileSync(join(input, "a"), "jello");
       await expect(watched.verifyUnchanged()).rejects.toMatchObject({
         exitCode: 65,
-        message: "stage sft: its input model changed while it ran",
+        message: "its input model changed while it ran",
       });
       rmSync(input, { recursive: true });
       await expect(watched.verifyUnchanged()).rejects.toMatchObject({ exitCode: 65 });
