@@ -54,11 +54,16 @@ export async function stageMain(workingDirectory: string, registry: StageRegistr
   if (process.connected === false && !stop.requested) requestStop();
 
   const job = jobOrExit(workingDirectory);
+  let failed = false;
   const fail = async (error: unknown): Promise<never> => {
     const failure = describeFailure(error, job);
+    // On a full disk neither the log nor the report can be written, which fails again: once is
+    // enough, for the exit code says the same.
+    if (failed) return process.exit(failure.exitCode);
+    failed = true;
     console.error(error instanceof DllmError ? error.format() : error);
     const report: StageError = { schema: 1, attempt: job.attempt, ...failure };
-    await writeJson(join(workingDirectory, stageFiles.error), report);
+    await writeJson(join(workingDirectory, stageFiles.error), report).catch(() => undefined);
     return process.exit(failure.exitCode);
   };
   process.on("uncaughtException", (error) => void fail(error));

@@ -6,7 +6,7 @@ import { expect } from "vitest";
 import { readJsonLines } from "../../src/base/json-lines.js";
 import { randomStream, type RandomStream } from "../../src/base/random.js";
 import type { Plan } from "../../src/plan/plan.js";
-import { artifacts, bundleToy, runToy, startToy, toyPlan, type Toy } from "../run/toy-runs.js";
+import { artifacts, bundleToy, runToy, toyPlan, type Toy } from "../run/toy-runs.js";
 import { expectSound } from "../support/oracle.js";
 import { inMemoryDirectory } from "../support/temporary-directory.js";
 
@@ -105,17 +105,4 @@ export async function makeTemplate(make: (runs: string) => Promise<void>): Promi
       }),
     remove: () => rmSync(template, { recursive: true, force: true }),
   };
-}
-
-/** Runs a plan until a stage is where it hangs, and kills the stage there. */
-export async function interruptAt(
-  { toy, plan }: Pick<Bench, "toy" | "plan">,
-  runs: string,
-  stage: string,
-): Promise<void> {
-  const run = startToy(toy, runs, plan);
-  await run.misbehaving(stage);
-  const started = run.events.findLast(({ event }) => event === "stage-started");
-  process.kill((started as unknown as { pid: number }).pid, "SIGKILL");
-  await run.exited;
 }
