@@ -221,8 +221,9 @@ export interface AppendFile {
   /**
    * Appends one line in a single write, so that lines of several processes never mix and a crash
    * can tear only the last one.
+   * @param options.durable forces it and what came before to the disk, or not, in this case
    */
-  append(line: string | Uint8Array): void;
+  append(line: string | Uint8Array, options?: { durable: boolean }): void;
   close(): void;
 }
 
@@ -240,7 +241,7 @@ export function openForAppending(
   );
   if (durable && isNew) syncDirectory(dirname(path));
   return {
-    append(line) {
+    append(line, options = { durable }) {
       const text = typeof line === "string" ? Buffer.from(line) : Buffer.from(line);
       if (text.includes(NEWLINE)) throw new TypeError("append: the line contains a newline");
       const bytes = Buffer.concat([text, Buffer.of(NEWLINE)]);
@@ -255,7 +256,9 @@ export function openForAppending(
           throw Object.assign(new Error(problem), { code: "ENOSPC" });
         }
       });
-      if (durable) sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+      if (options.durable) {
+        sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+      }
     },
     close: () => closeSync(descriptor),
   };

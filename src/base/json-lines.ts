@@ -3,13 +3,7 @@
  * line; it is cut off, and kept, when the file is opened for appending again.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { cutFile, ioError, openForAppending } from "./files.js";
-
-export interface JsonLinesFile {
-  /** Appends one line (JSON text) with a single write. */
-  append(line: string): void;
-  close(): void;
-}
+import { cutFile, ioError, openForAppending, type AppendFile } from "./files.js";
 
 /**
  * Opens a file for appending, after moving a torn last line to the file `tornPath`.
@@ -18,7 +12,7 @@ export interface JsonLinesFile {
 export function openJsonLines(
   path: string,
   { tornPath, durable = false }: { tornPath: string; durable?: boolean },
-): JsonLinesFile {
+): AppendFile {
   if (existsSync(path)) cutTornLine(path, tornPath);
   return openForAppending(path, { durable });
 }

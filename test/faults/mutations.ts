@@ -59,8 +59,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a journal line is not forced to the disk",
     file: "base/files.ts",
-    find: 'if (durable) sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));',
-    replace: "",
+    find: "      if (options.durable) {",
+    replace: "      if (options.durable && line === undefined) {",
     tests: power,
   },
   {
