@@ -3,7 +3,17 @@
  * errors that say what to do. Import them through fs.ts.
  */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { mkdir, open, rename, rm, stat, symlink, type FileHandle } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "./errors.js";
@@ -166,6 +176,23 @@ function renamed(error: unknown, temporary: string, path: string): unknown {
   const { exitCode, details, cause } = error;
   const message = error.message.replaceAll(`rename ${temporary} to `, "write ");
   return new DllmError(message.replaceAll(temporary, path), { exitCode, details, cause });
+}
+
+/**
+ * Replaces a file that can be made again: readers see the old content or the new, but after a
+ * loss of power perhaps neither, so that they must do without it.
+ */
+export function writeDisposable(path: string, text: string): void {
+  const temporary = temporaryPath(path);
+  try {
+    faultPoint("write", temporary);
+    writeFileSync(temporary, text, { mode: 0o600 });
+    faultPoint("rename", path);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw ioError("write", path, error);
+  }
 }
 
 /** Replaces a file by JSON indented by two spaces. */

@@ -13,6 +13,7 @@ export {
   sha256,
   sha256File,
   temporaryPath,
+  writeDisposable,
   writeFile,
   writeFileAtomic,
   writeJson,

@@ -14,8 +14,11 @@ import {
 import { appendLine, ioError } from "./files.js";
 
 export interface JsonLinesFile {
-  /** Appends one line (JSON text) with a single write. */
-  append(line: string): void;
+  /**
+   * Appends one line (JSON text) with a single write.
+   * @param options.durable forces it and what came before to the disk, or not, in this case
+   */
+  append(line: string, options?: { durable: boolean }): void;
   close(): void;
 }
 
@@ -35,9 +38,9 @@ export function openJsonLines(
     throw ioError("open", path, error);
   }
   return {
-    append(line) {
+    append(line, options = { durable }) {
       appendLine(file, line);
-      if (durable) fsyncSync(file);
+      if (options.durable) fsyncSync(file);
     },
     close: () => closeSync(file),
   };

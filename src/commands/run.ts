@@ -11,7 +11,8 @@ import { createProgress } from "../report/progress.js";
 import { writeReport } from "../report/report.js";
 import { loadRun } from "../report/run-data.js";
 import { evaluationLines, nextStepLines } from "../report/run-summary.js";
-import { executePlan, type RunOutcome } from "../run/executor.js";
+import type { RunOutcome } from "../run/execution.js";
+import { executePlan } from "../run/executor.js";
 import { endBySignal, listenForSignals } from "../run/signals.js";
 import type { RunCommand } from "./command.js";
 import { loadWithOptions, makePlan } from "./recipe-plan.js";
@@ -59,8 +60,8 @@ export const run: RunCommand = async ([recipe, overrides], options, io) => {
     const seconds = (performance.now() - started) / 1000;
     for (const line of closingLines(outcome, { shown, seconds })) io.out(line);
   }
-  if (outcome.failure) {
-    const { message, details, exitCode } = outcome.failure;
+  if (outcome.failures.length > 0) {
+    const { message, details, exitCode } = outcome.failures[0]!;
     throw new DllmError(message, { exitCode: exitCode as ExitCode, details });
   }
   if (outcome.status === "stopped") {

@@ -106,7 +106,7 @@ export function createLiveProgress({ err, now, stdout, stderr }: LiveOptions): {
       for (const line of lines.values()) line.end("skipped", "not run");
       return;
     }
-    const line = event.stage === null ? undefined : lines.get(event.stage);
+    const line = "stage" in event && event.stage !== null ? lines.get(event.stage) : undefined;
     const notice = noticeText(event);
     if (notice !== undefined) {
       // The display owns the terminal until it ends: warnings are repeated below it.
