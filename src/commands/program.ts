@@ -20,6 +20,7 @@ import type {
   StatusCommand,
   ValidateCommand,
 } from "./command.js";
+import { executeOptions, RUN_HELP } from "./run-options.js";
 
 /** How a command's module is found. */
 export interface CommandModules {
@@ -124,13 +125,15 @@ export async function runProgram(
   )
     .addOption(runsOption())
     .addOption(jsonOption());
-  declareForRecipe(
+  const run = declareForRecipe(
     "run <recipe> [overrides...]",
     "run a recipe; what is done already is reused",
     modules.run,
   )
     .addOption(runsOption())
-    .addOption(new Option("--json", "print one event per line as JSON").default(false));
+    .addOption(new Option("--json", "print one event per line as JSON").default(false))
+    .addHelpText("after", RUN_HELP);
+  for (const option of executeOptions()) run.addOption(option);
   declare("status [run]", "show how far runs are", modules.status)
     .addOption(runsOption())
     .addOption(jsonOption());

@@ -8,8 +8,6 @@ import type { Progress, StageKind, StageResult } from "./stage.js";
 export const stageFiles = {
   spec: "spec.json",
   log: "out.log",
-  /** A Node diagnostic report, for a moment: its stack goes to out.log. */
-  stackReport: "stack.json",
   /** Inode, size and times of the output's files when they were last verified. */
   verified: "verified.json",
   metrics: "metrics.jsonl",

@@ -61,7 +61,7 @@ export type RunEvent =
     }
   /** It will not run: what it needs has failed, or its trials were stopped. */
   | { event: "stage-skipped"; stage: string; because: string }
-  /** No progress for so long that it is stopped; its stack is in out.log where it could be had. */
+  /** No progress for so long that it is stopped; what its threads did is in out.log. */
   | { event: "stage-stalled"; stage: string; seconds: number }
   /** Processes that an attempt left running after its end. */
   | {

@@ -80,7 +80,7 @@ export async function startAttempt(
     workingDirectory: directory,
     stallTimeoutMs: world.stallTimeoutMs,
     emit,
-    reportStack: () => child.reportStack(),
+    reportState: () => child.reportState(),
     stopStage: () => ladder.stopStage(),
   });
   let isStoppedAlone = false;

@@ -2,7 +2,7 @@
 import type { JsonObject } from "../base/json.js";
 import type { Plan } from "../plan/plan.js";
 import type { StageResult } from "../plan/stage.js";
-import type { EventSink, StageFailure } from "../report/events.js";
+import type { EventSink, StageFailure, TrialStatus } from "../report/events.js";
 import type { DiskNeed } from "./disk-check.js";
 import type { SelectionOptions } from "./selection.js";
 import type { StopRequests } from "./stop-ladder.js";
@@ -82,4 +82,6 @@ export interface RunOutcome {
   results: Readonly<Record<string, StageResult>>;
   /** In the order in which they happened. */
   failures: readonly StageFailure[];
+  /** Of a sweep: how its trials ended, by id. */
+  trials?: Readonly<Record<string, TrialStatus>>;
 }

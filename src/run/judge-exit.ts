@@ -76,7 +76,7 @@ export function judgeExit(store: Store, ended: Ended): StageOutcome {
   if (stopped && stalledSeconds !== undefined) {
     const seconds = formatDuration(stalledSeconds);
     return failed("stalled", `it made no progress for ${seconds} and was stopped`, [
-      `${itsLog} (with its stack, where that could be had)`,
+      `${itsLog} (with what its threads did)`,
       resumeHint(store, fingerprint),
       "--stall-timeout sets how long is too long",
     ]);
@@ -96,9 +96,12 @@ export function judgeExit(store: Store, ended: Ended): StageOutcome {
     ]);
   }
   if (exit.code === ExitCode.temporary) {
-    return failed("preempted", "its process was asked to stop, and not by this run", [
-      resumeHint(store, fingerprint),
-    ]);
+    return failure(ended, {
+      reason: "preempted",
+      message: "its process was asked to stop, and not by this run",
+      details: [resumeHint(store, fingerprint)],
+      exitCode: ExitCode.temporary,
+    });
   }
   if (exit.code === 128 + 9 && ended.oomKilled) {
     return failed("oom", `it ran out of memory${peak}`, [OOM_HINT, itsLog]);

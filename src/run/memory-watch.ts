@@ -1,4 +1,4 @@
-/** @file Memory of a stage process, and whether the kernel killed for lack of it. */
+/** @file Whether a process ended for lack of memory: by the kernel's word, or by its own. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -34,18 +34,6 @@ export function oomKills({ proc = "/proc", cgroup = "/sys/fs/cgroup" }: KernelRo
     if (count !== undefined) return Number(count);
   }
   return undefined;
-}
-
-/** Returns the most memory that a process has had resident so far, in bytes. */
-export function peakResidentBytes(pid: number, proc = "/proc"): number | undefined {
-  const kibibytes = /^VmHWM:\s+(\d+) kB$/m.exec(read(join(proc, `${pid}/status`)) ?? "")?.[1];
-  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
-}
-
-/** Whether a process is stopped by a signal (state T), and so cannot be expected to report. */
-export function isStopped(pid: number, proc = "/proc"): boolean {
-  const stat = read(join(proc, `${pid}/stat`));
-  return stat !== undefined && /^[Tt] /.test(stat.slice(stat.lastIndexOf(")") + 2));
 }
 
 // What Node, ONNX Runtime, C++ and PyTorch say.

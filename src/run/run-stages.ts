@@ -5,7 +5,7 @@ import { createRedactor } from "../base/redact.js";
 import type { Plan } from "../plan/plan.js";
 import type { PlannedStage, StageResult } from "../plan/stage.js";
 import type { SweepPlan } from "../plan/trials.js";
-import type { RunEvent, StageFailure } from "../report/events.js";
+import type { RunEvent, StageFailure, TrialStatus } from "../report/events.js";
 import { systemClock, type RunOutcome, type SettledInputs } from "./execution.js";
 import type { StageOutcome } from "./judge-exit.js";
 import type { RunPaths } from "./run-paths.js";
@@ -164,8 +164,14 @@ export async function runStages(world: RunStagesInputs): Promise<Omit<RunOutcome
     endCheckpoints?.();
   }
 
-  if (trials) tellTrials(trials, { results, failures, emit });
-  const base = { ran, reused, skipped, results, failures };
+  const statuses = trials && trialStatuses(trials, results, failures);
+  for (const [trial, status] of Object.entries(statuses ?? {})) {
+    emit({ event: "trial-finished", trial, status });
+  }
+  const base = {
+    ...{ ran, reused, skipped, results, failures },
+    ...(statuses && { trials: statuses }),
+  };
   if (failures.length > 0) {
     // Of several failures there is no one code.
     const exitCode = keepGoing ? ExitCode.stageFailed : failures[0]!.exitCode;
@@ -230,21 +236,14 @@ function redactText<T extends object>(data: T, redact: (text: string) => string)
   return JSON.parse(redact(JSON.stringify(data))) as T;
 }
 
-function tellTrials(
+function trialStatuses(
   trials: Trials,
-  {
-    results,
-    failures,
-    emit,
-  }: {
-    results: Readonly<Record<string, StageResult>>;
-    failures: readonly StageFailure[];
-    emit: (event: RunEvent) => void;
-  },
-): void {
+  results: Readonly<Record<string, StageResult>>,
+  failures: readonly StageFailure[],
+): Record<string, TrialStatus> {
   const failed = new Set(failures.map(({ stage }) => stage));
   const statuses = trials.statuses((stage) =>
     Object.hasOwn(results, stage) ? "finished" : failed.has(stage) ? "failed" : "other",
   );
-  for (const [trial, status] of statuses) emit({ event: "trial-finished", trial, status });
+  return Object.fromEntries(statuses);
 }

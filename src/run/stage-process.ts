@@ -29,8 +29,8 @@ export interface StageProcess {
   kill(): void;
   /** Asks it to save its state and go on. */
   checkpoint(): void;
-  /** Makes it write its stack to stageFiles.stackReport, even while it is busy. */
-  reportStack(): void;
+  /** Makes it say in its log what it waits for. */
+  reportState(): void;
 }
 
 const CHANNEL_DRAIN_MS = 1000;
@@ -110,7 +110,7 @@ export function startStageProcess({
       // Not a signal: before there is a handler it would end the process.
       if (child.connected) void child.sendMessage({ ...message }).catch(() => undefined);
     },
-    reportStack() {
+    reportState() {
       child.kill("SIGUSR1");
     },
   };

@@ -2,14 +2,13 @@
  * @file Watches a stage process while it runs: that it makes progress, how much memory it has,
  * and that its log stays small.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startActiveTimer } from "../base/active-time.js";
-import { appendLine, removePath } from "../base/fs.js";
+import { appendLine } from "../base/fs.js";
 import { capLog } from "../base/log-cap.js";
 import { stageFiles, type StageMessage } from "../plan/stage-files.js";
 import type { RunEvent } from "../report/events.js";
-import { isStopped, peakResidentBytes } from "./memory-watch.js";
+import { isStopped, peakResidentBytes, threadStates } from "./process-state.js";
 
 export interface SupervisionInputs {
   stage: string;
@@ -18,7 +17,7 @@ export interface SupervisionInputs {
   /** Without a report for so long a stage has stalled; 0: never. */
   stallTimeoutMs: number;
   emit: (event: RunEvent) => void;
-  reportStack: () => void;
+  reportState: () => void;
   /** Stops it because it has stalled. */
   stopStage: () => void;
 }
@@ -33,8 +32,8 @@ export interface Supervision {
 }
 
 const LOOK_MS = 250;
-// A busy process writes its report between two of its function calls; a blocked one never.
-const STACK_WAIT_MS = 1000;
+/** A stage whose event loop runs has answered by then. */
+const ANSWER_MS = 1000;
 
 export function supervise(inputs: SupervisionInputs): Supervision {
   const { stage, pid, workingDirectory, stallTimeoutMs, emit } = inputs;
@@ -42,7 +41,7 @@ export function supervise(inputs: SupervisionInputs): Supervision {
   let peak: number | undefined;
   let waiting = false;
   let stalled = false;
-  let stackTimer: NodeJS.Timeout | undefined;
+  let answerTimer: NodeJS.Timeout | undefined;
 
   const cutLog = async (): Promise<void> => {
     // The log is no reason to end a training: where it cannot be cut it is left.
@@ -65,10 +64,14 @@ export function supervise(inputs: SupervisionInputs): Supervision {
   function onStall(): void {
     stalled = true;
     emit({ event: "stage-stalled", stage, seconds: stallTimeoutMs / 1000 });
-    inputs.reportStack();
-    stackTimer = setTimeout(() => {
-      void moveStackToLog(workingDirectory).finally(() => inputs.stopStage());
-    }, STACK_WAIT_MS);
+    inputs.reportState();
+    answerTimer = setTimeout(() => {
+      const threads = pid === undefined ? [] : threadStates(pid);
+      for (const line of [`stalled; threads of process ${pid}:`, ...threads]) {
+        appendLine(logPath, `[dllm] ${line}`);
+      }
+      inputs.stopStage();
+    }, ANSWER_MS);
   }
 
   return {
@@ -78,7 +81,7 @@ export function supervise(inputs: SupervisionInputs): Supervision {
     },
     async end() {
       clearInterval(look);
-      clearTimeout(stackTimer);
+      clearTimeout(answerTimer);
       stall?.cancel();
       await cutting;
       await cutLog();
@@ -86,24 +89,4 @@ export function supervise(inputs: SupervisionInputs): Supervision {
     hasStalled: () => stalled,
     peakRssBytes: () => peak,
   };
-}
-
-/** A report holds the environment too: only the stack is kept. */
-async function moveStackToLog(workingDirectory: string): Promise<void> {
-  const reportPath = join(workingDirectory, stageFiles.stackReport);
-  const logPath = join(workingDirectory, stageFiles.log);
-  try {
-    const { javascriptStack } = JSON.parse(readFileSync(reportPath, "utf8")) as {
-      javascriptStack?: { stack?: readonly string[] };
-    };
-    for (const line of ["[dllm] stack of the stalled stage:", ...(javascriptStack?.stack ?? [])]) {
-      appendLine(logPath, line.replaceAll("\n", " "));
-    }
-  } catch {
-    appendLine(
-      logPath,
-      "[dllm] the stalled stage did not write its stack: it blocks in native code",
-    );
-  }
-  await removePath(reportPath);
 }

@@ -44,7 +44,6 @@ export async function stageMain(workingDirectory: string, registry: StageRegistr
   const saveNow = { requested: false };
   const waiting = new AbortController();
   listenForRequests({
-    workingDirectory,
     stop() {
       stop.requested = true;
       waiting.abort();
@@ -99,11 +98,7 @@ const SAME_REQUEST_MS = 1000;
  * checkpoint must do, and publishing survives an exit at any instant. TERMs in quick succession
  * are one request: a dying executor causes one with each of its threads (PR_SET_PDEATHSIG).
  */
-function listenForRequests(on: {
-  workingDirectory: string;
-  stop: () => void;
-  save: () => void;
-}): void {
+function listenForRequests(on: { stop: () => void; save: () => void }): void {
   let askedAt: number | undefined;
   const onSignal = () => {
     askedAt ??= performance.now();
@@ -121,12 +116,12 @@ function listenForRequests(on: {
   });
   // Ctrl-C is the executor's affair; Slurm sends CONT before TERM.
   process.on("SIGINT", () => undefined);
-  // Node's own handler of a signal works while JavaScript is busy: the stack of a hang.
-  const { report } = process;
-  Object.assign(report, { directory: on.workingDirectory, filename: stageFiles.stackReport });
-  Object.assign(report, { compact: true, signal: "SIGUSR1", reportOnSignal: true });
-  // Looking up names of network peers can hang itself. (Unknown to the types and to older Node.)
-  Object.assign(report, { excludeNetwork: true });
+  // What a stage waits for that has stalled. (Node's own diagnostic report would hold all of the
+  // environment, and says no more about a busy process either: both need the event loop.)
+  process.on("SIGUSR1", () => {
+    const resources = process.getActiveResourcesInfo().join(", ") || "nothing";
+    console.error(`[dllm] the event loop runs, and waits for: ${resources}`);
+  });
 }
 
 /** Without a job there is no attempt to report on: the message is in the log. */
