@@ -12,6 +12,9 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { chmod, lstat, mkdir, open, rename, rm, symlink, type FileHandle } from "node:fs/promises";
@@ -200,6 +203,27 @@ function renamed(error: unknown, temporary: string, path: string): unknown {
   return new DllmError(message.replaceAll(temporary, path), { exitCode, details, cause });
 }
 
+/**
+ * Replaces a file that can be made again: readers see the old content or the new, but after a
+ * loss of power perhaps neither, so that they must do without it.
+ */
+export function writeDisposable(path: string, text: string): void {
+  const temporary = temporaryPath(path);
+  const bytes = Buffer.from(text);
+  try {
+    sync({ point: "create", path: temporary }, "write", () =>
+      writeFileSync(temporary, "", { mode: FILE_MODE, flag: "wx" }),
+    );
+    sync({ point: "write", path: temporary, bytes }, "write", () =>
+      writeFileSync(temporary, bytes),
+    );
+    sync({ point: "rename", path, from: temporary }, "write", () => renameSync(temporary, path));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw renamed(error, temporary, path);
+  }
+}
+
 /** Replaces a file by JSON indented by two spaces. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
@@ -262,6 +286,16 @@ export function openForAppending(
     },
     close: () => closeSync(descriptor),
   };
+}
+
+/** Appends one line to a file that is not kept open. */
+export function appendLine(path: string, line: string): void {
+  const file = openForAppending(path);
+  try {
+    file.append(line);
+  } finally {
+    file.close();
+  }
 }
 
 function syncDirectory(path: string): void {

@@ -3,6 +3,7 @@
  * (a test checks). What is published is published by a rename; see manifest.ts and files.ts.
  */
 export {
+  appendLine,
   ioError,
   linkAtomic,
   makeDirectory,
@@ -15,6 +16,7 @@ export {
   syncPath,
   temporaryPath,
   trashPath,
+  writeDisposable,
   writeFile,
   writeFileAtomic,
   writeJson,
