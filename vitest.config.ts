@@ -1,6 +1,8 @@
 import { defineConfig } from "vitest/config";
+import { mutationPlugins } from "./test/support/mutation.js";
 
 export default defineConfig({
+  plugins: mutationPlugins(),
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/golden-table.ts"],

@@ -3,7 +3,7 @@
  * whose `step` decides their order.
  */
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DllmError } from "./errors.js";
 import { readManifest, verifyDirectorySync, type Manifest } from "./manifest.js";
 
@@ -30,6 +30,9 @@ export function readStep(directory: string): Checkpoint {
   const step = manifest.step;
   if (typeof step !== "number" || !Number.isSafeInteger(step)) {
     throw new Error(`${directory}: the manifest has no step`);
+  }
+  if (basename(directory) !== checkpointName(step)) {
+    throw new Error(`${directory}: is the checkpoint of step ${step}`);
   }
   return { step, directory, manifest };
 }

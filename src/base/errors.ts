@@ -33,14 +33,22 @@ export class DllmError extends Error {
   readonly exitCode: ExitCode;
   /** Follow-up lines: expected values, a hint, the next command. */
   readonly details: readonly string[];
+  /** A finer code than the exit code's, where whoever catches it acts on that: `diverged`. */
+  readonly reason: string | undefined;
 
   constructor(
     message: string,
-    options: { exitCode: ExitCode; details?: readonly string[]; cause?: unknown },
+    options: {
+      exitCode: ExitCode;
+      details?: readonly string[];
+      reason?: string;
+      cause?: unknown;
+    },
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.exitCode = options.exitCode;
     this.details = options.details ?? [];
+    this.reason = options.reason;
   }
 
   /** The message and its details as they are printed. */

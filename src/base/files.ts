@@ -12,6 +12,9 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { chmod, lstat, mkdir, open, rename, rm, symlink, type FileHandle } from "node:fs/promises";
@@ -69,7 +72,10 @@ function freeName(target: string, prefix: string): string {
   }
 }
 
-/** Creates a directory and its missing parents, private to the user; existing ones are kept. */
+/**
+ * Creates a directory and its missing parents, private to the user; existing ones are kept. Their
+ * names are on the disk when it returns: what is stored in them must not vanish with them.
+ */
 export async function makeDirectory(path: string): Promise<void> {
   // Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever.
   const missing: string[] = [];
@@ -81,6 +87,14 @@ export async function makeDirectory(path: string): Promise<void> {
       throw Object.assign(new Error("a file or link is in the way"), { code: "EEXIST" });
     }
   });
+  for (const directory of missing) await syncPath(dirname(directory));
+}
+
+/** Creates one directory that nobody else has, and that need not outlive a loss of power. */
+export async function makePrivateDirectory(path: string): Promise<void> {
+  await guarded({ point: "mkdir", path }, "create the directory", () =>
+    mkdir(path, { mode: DIRECTORY_MODE }),
+  );
 }
 
 async function makeOne(directory: string): Promise<void> {
@@ -123,10 +137,9 @@ export async function syncPath(path: string): Promise<void> {
   });
 }
 
-/** Makes a file read-only and forces it to the disk: the end of writing it. */
+/** Makes a file read-only: the end of writing it. */
 export async function sealFile(path: string): Promise<void> {
   await setMode(path, PUBLISHED_MODE);
-  await syncPath(path);
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -190,6 +203,27 @@ function renamed(error: unknown, temporary: string, path: string): unknown {
   return new DllmError(message.replaceAll(temporary, path), { exitCode, details, cause });
 }
 
+/**
+ * Replaces a file that can be made again: readers see the old content or the new, but after a
+ * loss of power perhaps neither, so that they must do without it.
+ */
+export function writeDisposable(path: string, text: string): void {
+  const temporary = temporaryPath(path);
+  const bytes = Buffer.from(text);
+  try {
+    sync({ point: "create", path: temporary }, "write", () =>
+      writeFileSync(temporary, "", { mode: FILE_MODE, flag: "wx" }),
+    );
+    sync({ point: "write", path: temporary, bytes }, "write", () =>
+      writeFileSync(temporary, bytes),
+    );
+    sync({ point: "rename", path, from: temporary }, "write", () => renameSync(temporary, path));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw renamed(error, temporary, path);
+  }
+}
+
 /** Replaces a file by JSON indented by two spaces. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
@@ -211,19 +245,27 @@ export interface AppendFile {
   /**
    * Appends one line in a single write, so that lines of several processes never mix and a crash
    * can tear only the last one.
-   * @param durable forces it to the disk before returning
+   * @param options.durable forces it and what came before to the disk, or not, in this case
    */
   append(line: string | Uint8Array, options?: { durable: boolean }): void;
   close(): void;
 }
 
-/** Opens a file for appending, creating it where it is absent. */
-export function openForAppending(path: string): AppendFile {
+/**
+ * Opens a file for appending, creating it where it is absent.
+ * @param durable forces its name to the disk, and each line before append() returns
+ */
+export function openForAppending(
+  path: string,
+  { durable = false }: { durable?: boolean } = {},
+): AppendFile {
+  const isNew = !existsSync(path);
   const descriptor = sync({ point: "create", path }, "open", () =>
     openSync(path, APPEND_FLAGS, FILE_MODE),
   );
+  if (durable && isNew) syncDirectory(dirname(path));
   return {
-    append(line, { durable } = { durable: false }) {
+    append(line, options = { durable }) {
       const text = typeof line === "string" ? Buffer.from(line) : Buffer.from(line);
       if (text.includes(NEWLINE)) throw new TypeError("append: the line contains a newline");
       const bytes = Buffer.concat([text, Buffer.of(NEWLINE)]);
@@ -238,10 +280,33 @@ export function openForAppending(path: string): AppendFile {
           throw Object.assign(new Error(problem), { code: "ENOSPC" });
         }
       });
-      if (durable) sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+      if (options.durable) {
+        sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+      }
     },
     close: () => closeSync(descriptor),
   };
+}
+
+/** Appends one line to a file that is not kept open. */
+export function appendLine(path: string, line: string): void {
+  const file = openForAppending(path);
+  try {
+    file.append(line);
+  } finally {
+    file.close();
+  }
+}
+
+function syncDirectory(path: string): void {
+  sync({ point: "fsync", path }, "force to the disk", () => {
+    const descriptor = openSync(path, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  });
 }
 
 /** Cuts a file to a length, and forces that to the disk. */

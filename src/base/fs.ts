@@ -3,6 +3,7 @@
  * (a test checks). What is published is published by a rename; see manifest.ts and files.ts.
  */
 export {
+  appendLine,
   ioError,
   linkAtomic,
   makeDirectory,
@@ -12,8 +13,10 @@ export {
   sha256,
   setMode,
   sha256File,
+  syncPath,
   temporaryPath,
   trashPath,
+  writeDisposable,
   writeFile,
   writeFileAtomic,
   writeJson,

@@ -3,13 +3,7 @@
  * line; it is cut off, and kept, when the file is opened for appending again.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { cutFile, ioError, openForAppending } from "./files.js";
-
-export interface JsonLinesFile {
-  /** Appends one line (JSON text) with a single write. */
-  append(line: string): void;
-  close(): void;
-}
+import { cutFile, ioError, openForAppending, type AppendFile } from "./files.js";
 
 /**
  * Opens a file for appending, after moving a torn last line to the file `tornPath`.
@@ -18,10 +12,9 @@ export interface JsonLinesFile {
 export function openJsonLines(
   path: string,
   { tornPath, durable = false }: { tornPath: string; durable?: boolean },
-): JsonLinesFile {
+): AppendFile {
   if (existsSync(path)) cutTornLine(path, tornPath);
-  const file = openForAppending(path);
-  return { append: (line) => file.append(line, { durable }), close: () => file.close() };
+  return openForAppending(path, { durable });
 }
 
 /** Returns how many bytes follow the last newline: a line that a crash has torn. */
@@ -35,10 +28,10 @@ export function cutTornLine(path: string, tornPath: string): void {
   const bytes = readBytes(path);
   const end = bytes.lastIndexOf(0x0a) + 1;
   if (end === bytes.length) return;
-  const torn = openForAppending(tornPath);
+  const torn = openForAppending(tornPath, { durable: true });
   try {
     // Kept before it is cut, so that a crash in between loses nothing.
-    torn.append(bytes.subarray(end), { durable: true });
+    torn.append(bytes.subarray(end));
   } finally {
     torn.close();
   }

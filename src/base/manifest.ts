@@ -9,16 +9,18 @@ import { DllmError, ExitCode } from "./errors.js";
 import {
   ioError,
   makeDirectory,
+  makePrivateDirectory,
   readJson,
   renamePath,
   sealFile,
+  sha256,
   sha256File,
   sha256FileSync,
   syncPath,
   temporaryPath,
   writeFile,
 } from "./files.js";
-import type { JsonObject } from "./json.js";
+import { canonicalJson, type JsonObject } from "./json.js";
 
 export const MANIFEST_FILE = "MANIFEST.json";
 
@@ -32,6 +34,8 @@ export interface ManifestEntry {
 export interface Manifest {
   schema: 1;
   files: Record<string, ManifestEntry>;
+  /** sha256 of the canonical JSON of the rest: a checkpoint's step is as precious as its files. */
+  checksum?: string;
   [extra: string]: unknown;
 }
 
@@ -80,18 +84,19 @@ export async function publishDirectory(
 ): Promise<Manifest> {
   await makeDirectory(dirname(target));
   const temporary = temporaryPath(target);
-  await makeDirectory(temporary);
+  await makePrivateDirectory(temporary);
   try {
     await write(temporary);
     const { files, directories } = listFiles(temporary);
     const manifest: Manifest = { schema: 1, ...extra, files: {} };
     for (const name of files) {
       const path = join(temporary, name);
-      // Before hashing: after a failed fsync the page cache no longer tells the truth.
+      // It is on the disk already: whatever writes a file through fs.ts has waited for that.
       await sealFile(path);
       manifest.files[name] = await sha256File(path);
     }
     const manifestPath = join(temporary, MANIFEST_FILE);
+    manifest.checksum = checksumOf(manifest);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`);
     await sealFile(manifestPath);
     for (const directory of directories.reverse()) await syncPath(directory);
@@ -127,7 +132,18 @@ export function readManifest(directory: string): Manifest {
     throw error;
   }
   if (!isManifest(value)) throw damaged(path, "other content", "a manifest of schema 1");
+  const checksum = checksumOf(value);
+  // Manifests of before there were checksums have none.
+  if (value.checksum !== undefined && value.checksum !== checksum) {
+    throw damaged(path, `checksum ${checksum}`, String(value.checksum));
+  }
   return value;
+}
+
+function checksumOf(manifest: Manifest): string {
+  const rest: Partial<Manifest> = { ...manifest };
+  delete rest.checksum;
+  return sha256(canonicalJson(rest));
 }
 
 function isManifest(value: unknown): value is Manifest {

@@ -3,6 +3,7 @@
  * only when it is called, so that help, version and validation stay light.
  */
 import type { ExitCode } from "../base/errors.js";
+import type { RawExecuteOptions } from "./run-options.js";
 
 /** The outside world as a command sees it. Data goes to `out`, messages to `err`. */
 export interface CommandIo {
@@ -77,13 +78,9 @@ export type PlanCommand = CommandRun<
   RecipeOptions & RunsOptions & JsonOptions & FrozenOptions & PlanFormatOptions
 >;
 export type LockCommand = CommandRun<RecipeArguments, RecipeOptions>;
-export interface RestartOptions {
-  /** Begin stages anew whose checkpoints are all damaged. */
-  allowRestart: boolean;
-}
 export type RunCommand = CommandRun<
   RecipeArguments,
-  RecipeOptions & RunsOptions & JsonOptions & RestartOptions & FrozenOptions
+  RecipeOptions & RunsOptions & JsonOptions & FrozenOptions & RawExecuteOptions
 >;
 /** A recipe file, then a key and overrides in any order. */
 export type ExplainCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
@@ -105,7 +102,7 @@ export type CancelCommand = CommandRun<
 >;
 export type ResumeCommand = CommandRun<
   readonly [run: string],
-  RunsOptions & JsonOptions & RestartOptions
+  RunsOptions & JsonOptions & RawExecuteOptions
 >;
 /** A run, or a recipe: what would be another stage in its next run. */
 export type WhyCommand = CommandRun<

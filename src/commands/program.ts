@@ -28,6 +28,7 @@ import type {
   ValidateCommand,
   WhyCommand,
 } from "./command.js";
+import { executeOptions, RUN_HELP } from "./run-options.js";
 
 /** How a command's module is found. */
 export interface CommandModules {
@@ -154,19 +155,25 @@ export async function runProgram(
     .addOption(frozenOption())
     .addOption(runsOption())
     .addOption(jsonOption());
-  declareForRecipe(
+  const run = declareForRecipe(
     "run <recipe> [overrides...]",
     "run a recipe; what is done already is reused",
     modules.run,
   )
     .addOption(frozenOption())
     .addOption(runsOption())
-    .addOption(restartOption())
-    .addOption(new Option("--json", "print one event per line as JSON").default(false));
-  declare("resume <run>", "run the recipe of a run again: go on where it stopped", modules.resume)
+    .addOption(new Option("--json", "print one event per line as JSON").default(false))
+    .addHelpText("after", RUN_HELP);
+  const resume = declare(
+    "resume <run>",
+    "run the recipe of a run again: go on where it stopped",
+    modules.resume,
+  )
     .addOption(runsOption())
-    .addOption(restartOption())
     .addOption(new Option("--json", "print one event per line as JSON").default(false));
+  for (const command of [run, resume]) {
+    for (const option of executeOptions()) command.addOption(option);
+  }
   declare("cancel <run>", "stop a running run: its stages checkpoint and end", modules.cancel)
     .addOption(new Option("--kill", "end its stages at once").default(false))
     .addOption(
@@ -283,13 +290,6 @@ function frozenOption(): Option {
 
 function runsOption(): Option {
   return new Option("--runs <directory>", "directory of all runs").default("runs");
-}
-
-function restartOption(): Option {
-  return new Option(
-    "--allow-restart",
-    "begin a stage anew when all its checkpoints are damaged",
-  ).default(false);
 }
 
 function jsonOption(): Option {

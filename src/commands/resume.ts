@@ -8,7 +8,7 @@ import { readPlan } from "../run/read-plan.js";
 import { commandLine } from "./command-line.js";
 import type { ResumeCommand } from "./command.js";
 import { loadWithOptions, type RecipePlan } from "./recipe-plan.js";
-import { runRecipe } from "./run.js";
+import { runRecipe, showPlan } from "./run.js";
 
 export const run: ResumeCommand = async ([name], { runs, ...options }, io) => {
   const directory = findRun(name, runs);
@@ -17,6 +17,10 @@ export const run: ResumeCommand = async ([name], { runs, ...options }, io) => {
   const layers = { set: [...set], profile: [...profiles] };
   // A run given by its path is resumed where it is.
   const root = existsSync(join(runs, name, "plan.json")) ? runs : dirname(resolve(directory));
+  if (options.dryRun) {
+    const shown = { ...options, ...layers, runs: root, frozen: false };
+    return showPlan([recipe, []], shown, io);
+  }
   const loaded = await loadWithOptions(recipe, [], layers);
   return runRecipe(loaded, { runs: root, ...options }, io, (planned) => {
     if (planned.plan.name !== recorded.name) {

@@ -8,6 +8,8 @@ import type { Progress, StageKind, StageResult } from "./stage.js";
 export const stageFiles = {
   spec: "spec.json",
   log: "out.log",
+  /** Inode, size and times of the output's files when they were last verified. */
+  verified: "verified.json",
   metrics: "metrics.jsonl",
   tornMetrics: "metrics.torn",
   checkpoints: "checkpoints",
@@ -28,15 +30,24 @@ export type StageMessage =
   | { type: "checkpoint-started"; step: number }
   | { type: "checkpoint-published"; step: number }
   /** A damaged file was renamed to `movedTo`. */
-  | { type: "quarantined"; path: string; movedTo: string; problem: string };
+  | { type: "quarantined"; path: string; movedTo: string; problem: string }
+  /** Processes of an earlier attempt were found and killed. */
+  | { type: "leftovers-killed"; processes: readonly { pid: number; command: string }[] };
+
+/** What the executor sends to a stage process. */
+export type ExecutorMessage = { type: "checkpoint" };
 
 /** `error.json`: why the attempt failed. */
 export interface StageError {
   schema: 1;
   attempt: number;
   exitCode: number;
+  /** The fine-grained code; absent where the stage itself cannot tell more than the exit code. */
+  reason?: string;
   message: string;
   details: readonly string[];
+  /** The most memory that its process was seen to have. */
+  peakRssBytes?: number;
 }
 
 /** `pending.json`: a result that lacks only the hash of the artifact. */

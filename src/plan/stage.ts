@@ -35,7 +35,12 @@ export interface StageSpec {
   /** Source name to its absolute path on this machine; contents are pinned in `params`. */
   locations: Readonly<Record<string, string>>;
   /** Expected optimizer steps or rows, for the plan's display and the ETA; informative only. */
-  estimate?: { units: number; unit: string };
+  estimate?: {
+    units: number;
+    unit: string;
+    /** Memory that it needs at most, for running stages side by side. */
+    memoryBytes?: number;
+  };
 }
 
 /** A stage of a plan. */
@@ -60,6 +65,8 @@ export interface StageJob {
   attempt: number;
   /** Whether to begin anew when all checkpoints are damaged, instead of refusing. */
   allowRestart?: boolean;
+  /** The finished stage is computed again; what it left is set aside. */
+  anew?: true;
   params: JsonObject;
   hardware: StageSpec["hardware"];
   locations: StageSpec["locations"];
@@ -135,6 +142,8 @@ export interface StageContext {
   log(message: string): void;
   /** Set when the process was asked to stop: checkpoint, then throw StageStopped. */
   readonly stop: { readonly requested: boolean };
+  /** Set when a checkpoint was asked for: save at the next occasion and go on. Reset by saving. */
+  readonly saveNow?: { readonly requested: boolean };
 }
 
 /** Thrown by a stage after it has checkpointed because `stop.requested` was set (exit 75). */

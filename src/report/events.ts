@@ -15,9 +15,25 @@ export interface StageSummary {
 }
 
 export type RunEvent =
-  | { event: "run-started"; run: string; directory: string; stages: readonly StageSummary[] }
+  | {
+      event: "run-started";
+      run: string;
+      directory: string;
+      /** Those that this run is to bring up to date. */
+      stages: readonly StageSummary[];
+      /** Of a sweep: how many trials it has. */
+      trials?: number;
+    }
   | { event: "stage-reused"; stage: string; reason: string; fingerprint: string }
-  | { event: "stage-started"; stage: string; fingerprint: string; attempt: number; pid: number }
+  | {
+      event: "stage-started";
+      stage: string;
+      fingerprint: string;
+      attempt: number;
+      pid: number;
+      threads: number;
+      gpus: readonly string[];
+    }
   | { event: "stage-resumed"; stage: string; step: number }
   | { event: "stage-waiting"; stage: string; holder: string }
   | ({ event: "stage-progress"; stage: string } & Progress)
@@ -34,7 +50,47 @@ export type RunEvent =
       metrics: JsonObject;
     }
   | ({ event: "stage-failed" } & StageFailure)
-  | { event: "stage-stopped"; stage: string; seconds: number; checkpointStep: number | null }
+  /** An attempt failed in a way that another may not; the pause before it. */
+  | {
+      event: "stage-retrying";
+      stage: string;
+      reason: FailureReason;
+      message: string;
+      delaySeconds: number;
+      retriesLeft: number;
+    }
+  /** It will not run: what it needs has failed, or its trials were stopped. */
+  | { event: "stage-skipped"; stage: string; because: string }
+  /** No progress for so long that it is stopped; what its threads did is in out.log. */
+  | { event: "stage-stalled"; stage: string; seconds: number }
+  /** Processes that an attempt left running after its end. */
+  | {
+      event: "leftovers-killed";
+      stage: string;
+      processes: readonly { pid: number; command: string }[];
+    }
+  /** out.log had grown too large; its end is in out.log.1. */
+  | { event: "log-cut"; stage: string; droppedBytes: number }
+  | { event: "checkpoint-requested"; stage: string }
+  | {
+      event: "trial-stopped-early";
+      trial: string;
+      rung: number;
+      metric: string;
+      value: number | string;
+      rank: number;
+      reached: number;
+    }
+  | { event: "trial-finished"; trial: string; status: TrialStatus }
+  | { event: "warning"; message: string }
+  | {
+      event: "stage-stopped";
+      stage: string;
+      seconds: number;
+      checkpointStep: number | null;
+      /** It did not stop by itself in time and was killed. */
+      ranOutOfGrace?: boolean;
+    }
   | { event: "stop-requested"; signal: string; stage: string | null }
   | { event: "kill-requested"; signal: string; stage: string | null }
   | {
@@ -44,9 +100,29 @@ export type RunEvent =
       seconds: number;
       ran: readonly string[];
       reused: readonly string[];
+      failed: readonly string[];
+      skipped: readonly string[];
     };
 
-export type FailureReason = "failed" | "killed" | "incomplete_output" | "cannot_start";
+/** `unfinished`: the run ended before it. */
+export type TrialStatus = "finished" | "failed" | "stopped_early" | "unfinished";
+
+/** Why a stage failed, for programs: whether another attempt can help depends on it. */
+export type FailureReason =
+  | "invalid_data"
+  | "diverged"
+  | "oom"
+  | "killed"
+  | "preempted"
+  | "timeout"
+  | "stalled"
+  | "incomplete_output"
+  | "code_error"
+  | "network"
+  | "io_error"
+  | "environment"
+  | "cannot_start"
+  | "failed";
 
 export interface StageFailure {
   stage: string;
@@ -54,6 +130,8 @@ export interface StageFailure {
   exitCode: number;
   message: string;
   details: readonly string[];
+  /** The most memory it was seen to have, where that is known. */
+  peakRssBytes?: number;
 }
 
 /** An event with its time, as it is written: UTC, and monotonic seconds since the run started. */

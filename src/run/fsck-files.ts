@@ -8,15 +8,15 @@ import type { Problem } from "./fsck.js";
 export interface NameRules {
   /** Whether a process works there: then what it is writing is not left over. */
   isLive: boolean;
-  /** A directory in which there are symbolic links, and only they. */
-  links?: string;
+  /** Directories below which symbolic links may be. */
+  linksIn?: readonly string[];
   /** Which entries of the directory itself to look at. */
   only?: (name: string) => boolean;
 }
 
 /** Checks everything below a directory and returns how many files there are. */
 export function checkNames(directory: string, problems: Problem[], rules: NameRules): number {
-  const { isLive, links, only = () => true } = rules;
+  const { isLive, linksIn = [], only = () => true } = rules;
   if (!existsSync(directory)) return 0;
   let files = 0;
   const visit = (path: string, stats: Stats, mayBeLink: boolean): void => {
@@ -34,8 +34,8 @@ export function checkNames(directory: string, problems: Problem[], rules: NameRu
       const found = lstatSync(below, { throwIfNoEntry: false });
       if (!found) continue; // removed since it was listed
       const isDirectory = found.isDirectory();
-      if (!isLeftover({ name, isDirectory }))
-        visit(below, found, path === join(directory, links ?? "\0"));
+      const linksBelow = mayBeLink || linksIn.some((each) => path === join(directory, each));
+      if (!isLeftover({ name, isDirectory })) visit(below, found, linksBelow);
       else if (!isLive) problems.push(leftover(below));
     }
   };

@@ -59,7 +59,7 @@ export async function checkRuns(options: FsckOptions): Promise<FsckReport> {
     const { problems: found, fingerprints: used } = checkRun(directory, { store, isLive });
     problems.push(...found);
     for (const fingerprint of used) fingerprints.add(fingerprint);
-    files += checkNames(directory, problems, { isLive, links: "stages" });
+    files += checkNames(directory, problems, { isLive, linksIn: ["stages", "trials"] });
     if (!isLive) problems.push(...checkProcesses(directory, used.map(store.directory)));
     if (secret !== undefined) problems.push(...(await checkSecret(directory, secret)));
   }

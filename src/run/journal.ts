@@ -13,12 +13,20 @@ function isKept({ event }: RunEvent): boolean {
   return event !== "stage-progress";
 }
 
-/** Opens the journal of a run, whose lock the caller holds. Each event is on disk when it returns. */
+/** What can be read from the store again need not be forced to the disk, a thousand times over. */
+function isDurable({ event }: RunEvent): boolean {
+  return event !== "stage-reused" && event !== "stage-skipped";
+}
+
+/**
+ * Opens the journal of a run, whose lock the caller holds. Each change of state is on disk, with
+ * what came before it, when append() returns.
+ */
 export function openJournal(paths: RunPaths): Journal {
-  const file = openJsonLines(paths.journal, { tornPath: paths.tornJournal, durable: true });
+  const file = openJsonLines(paths.journal, { tornPath: paths.tornJournal });
   return {
     append(event) {
-      if (isKept(event)) file.append(JSON.stringify(event));
+      if (isKept(event)) file.append(JSON.stringify(event), { durable: isDurable(event) });
     },
     close: file.close,
   };

@@ -2,80 +2,184 @@
  * @file What became of a stage whose process ended. Done means: exit code 0, a valid result and
  * an output that verifies; never one of them alone.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DllmError } from "../base/errors.js";
 import { ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
+import { readEnd } from "../base/log-cap.js";
 import { sanitize } from "../base/sanitize.js";
 import { stageFiles, type StageError } from "../plan/stage-files.js";
 import type { StageResult } from "../plan/stage.js";
-import type { StageFailure } from "../report/events.js";
+import type { FailureReason, StageFailure } from "../report/events.js";
+import { formatBytes, formatDuration } from "../report/format.js";
+import { saysOutOfMemory } from "./memory-watch.js";
 import type { ChildExit } from "./stage-process.js";
 import type { Store } from "./store.js";
 
 export type StageOutcome =
   | { status: "finished"; result: StageResult }
+  /** On request of the run, or of its trials' early termination. */
   | { status: "stopped" }
   | { status: "failed"; failure: StageFailure };
 
-interface Ended {
+export interface Ended {
   stage: string;
   fingerprint: string;
   attempt: number;
   exit: ChildExit;
   /** Whether the executor had asked it to stop. */
   stopRequested: boolean;
+  /** Set when it was stopped for having stalled: after so many seconds. */
+  stalledSeconds?: number;
+  /** Whether the kernel has killed for lack of memory meanwhile. */
+  oomKilled: boolean;
+  peakRssBytes: number | undefined;
 }
 
 const LOG_LINES = 8;
+const LOG_END_BYTES = 16_384;
+const OOM_HINT =
+  "lower per_device_train_batch_size (or eval.batch_size) and raise gradient_accumulation_steps; never repeated unchanged";
+
+/** Reasons of exit codes, where the stage does not give a finer one. */
+const REASONS: Readonly<Record<number, FailureReason>> = {
+  [ExitCode.invalidInput]: "invalid_data",
+  [ExitCode.notFound]: "invalid_data",
+  [ExitCode.unavailable]: "network",
+  [ExitCode.bug]: "code_error",
+  [ExitCode.cannotCreate]: "io_error",
+  [ExitCode.ioError]: "io_error",
+  [ExitCode.noPermission]: "io_error",
+  [ExitCode.environment]: "environment",
+};
 
 export function judgeExit(store: Store, ended: Ended): StageOutcome {
-  const { stage, fingerprint, attempt, exit, stopRequested } = ended;
+  const { fingerprint, exit, stopRequested, stalledSeconds, peakRssBytes } = ended;
   const directory = store.directory(fingerprint);
   const logPath = join(directory, stageFiles.log);
-  const failed = (
-    reason: StageFailure["reason"],
-    message: string,
-    details: readonly string[],
-    exitCode: number = ExitCode.stageFailed,
-  ): StageOutcome => ({
-    status: "failed",
-    failure: { stage, reason, exitCode, message: `stage ${stage}: ${message}`, details },
-  });
+  const itsLog = `its log: ${logPath}`;
+  const failed = (reason: FailureReason, message: string, details: readonly string[]) =>
+    failure(ended, { reason, message, details });
 
-  if (exit.how === "not-started") {
-    return failed("cannot_start", `its process cannot be started: ${exit.problem}`, [], 78);
-  }
-  if (exit.how === "killed") {
-    if (stopRequested) return { status: "stopped" };
-    const memory = "if the machine ran out of memory, lower the batch size and raise";
-    return failed("killed", `its process was killed by ${exit.signal}`, [
-      ...(exit.signal === "SIGKILL" ? [`${memory} gradient_accumulation_steps`] : []),
-      resumeHint(store, fingerprint),
-    ]);
-  }
-  if (exit.code === ExitCode.temporary) return { status: "stopped" };
-  if (exit.code === 0) {
+  if (exit.how === "not-started") return notStarted(ended, exit);
+  // It may have finished just before it was stopped.
+  if (exit.how === "exited" && exit.code === 0) {
     const result = store.finished(fingerprint);
     if (result) return { status: "finished", result };
     const found = store.problems.find((problem) => problem.fingerprint === fingerprint)?.problem;
     return failed("incomplete_output", "its process ended well but left no complete result", [
       found ?? `${join(directory, stageFiles.result)} is missing`,
-      `its log: ${logPath}`,
+      itsLog,
     ]);
   }
-  const error = readError(directory, attempt);
-  const known = (Object.values(ExitCode) as number[]).includes(exit.code);
-  const exitCode = known ? exit.code : ExitCode.stageFailed;
-  if (error) {
-    const details = [...error.details, `its log: ${logPath}`];
-    return failed("failed", sanitize(error.message), details.map(sanitize), exitCode);
+  const stopped = exit.how === "killed" || exit.code === ExitCode.temporary;
+  if (stopped && stalledSeconds !== undefined) {
+    const seconds = formatDuration(stalledSeconds);
+    return failed("stalled", `it made no progress for ${seconds} and was stopped`, [
+      `${itsLog} (with what its threads did)`,
+      resumeHint(store, fingerprint),
+      "--stall-timeout sets how long is too long",
+    ]);
   }
-  const tail = logTail(logPath);
+  if (stopped && stopRequested) return { status: "stopped" };
+  const end = readEnd(logPath, LOG_END_BYTES);
+  const peak = peakRssBytes === undefined ? "" : ` (it had ${formatBytes(peakRssBytes)} at most)`;
+  if (exit.how === "killed") {
+    const isKill = exit.signal === "SIGKILL";
+    if ((isKill && ended.oomKilled) || (!isKill && saysOutOfMemory(end))) {
+      return failed("oom", `it ran out of memory${peak}`, [OOM_HINT, itsLog]);
+    }
+    const hint = `if the machine ran out of memory, ${OOM_HINT.split(";")[0]}`;
+    return failed("killed", `its process was killed by ${exit.signal}`, [
+      ...(isKill ? [hint] : []),
+      resumeHint(store, fingerprint),
+    ]);
+  }
+  if (exit.code === ExitCode.temporary) {
+    return failure(ended, {
+      reason: "preempted",
+      message: "its process was asked to stop, and not by this run",
+      details: [resumeHint(store, fingerprint)],
+      exitCode: ExitCode.temporary,
+    });
+  }
+  if (exit.code === 128 + 9 && ended.oomKilled) {
+    return failed("oom", `it ran out of memory${peak}`, [OOM_HINT, itsLog]);
+  }
+  const error = readError(directory, ended.attempt);
+  if (error) {
+    const isOom = saysOutOfMemory(error.message);
+    return failure(ended, {
+      reason: isOom
+        ? "oom"
+        : ((error.reason as FailureReason | undefined) ?? REASONS[exit.code] ?? "failed"),
+      message: sanitize(error.message),
+      details: [...(isOom ? [OOM_HINT] : []), ...error.details, itsLog].map(sanitize),
+      exitCode: isOom ? ExitCode.stageFailed : exit.code,
+    });
+  }
   return failed("failed", `its process ended with exit code ${exit.code}`, [
-    `its log: ${logPath}`,
-    ...tail,
+    itsLog,
+    ...sanitize(end).trimEnd().split("\n").slice(-LOG_LINES).filter(Boolean),
   ]);
+}
+
+/** Returns the failure that an error of ours, met while running a stage, is. */
+export function failureOf(stage: string, error: DllmError): StageFailure {
+  const { exitCode, message, details } = error;
+  const reason = REASONS[exitCode] ?? "failed";
+  return { stage, reason, exitCode, message: `stage ${stage}: ${message}`, details };
+}
+
+function failure(
+  { stage, peakRssBytes }: Ended,
+  {
+    reason,
+    message,
+    details,
+    exitCode = ExitCode.stageFailed,
+  }: { reason: FailureReason; message: string; details: readonly string[]; exitCode?: number },
+): StageOutcome {
+  const known = (Object.values(ExitCode) as number[]).includes(exitCode);
+  return {
+    status: "failed",
+    failure: {
+      stage,
+      reason,
+      exitCode: known ? exitCode : ExitCode.stageFailed,
+      message: `stage ${stage}: ${message}`,
+      details,
+      ...(peakRssBytes !== undefined && { peakRssBytes }),
+    },
+  };
+}
+
+/** What may pass by itself: no process, no descriptor, no memory to spare. */
+const PASSING = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"];
+
+/** Whether a start that failed may succeed a moment later. */
+export function mayStartLater(exit: ChildExit): boolean {
+  return exit.how === "not-started" && PASSING.includes(exit.code ?? "");
+}
+
+function notStarted(ended: Ended, exit: Extract<ChildExit, { how: "not-started" }>): StageOutcome {
+  const hints: Readonly<Record<string, string>> = {
+    EAGAIN: "there are too many processes: end some, or raise the limit (ulimit -u)",
+    EMFILE: "there are too many open files: raise the limit (ulimit -n)",
+    EACCES: "you lack the permission to run it",
+    E2BIG: "the environment is too large: unset some variables",
+  };
+  const hint = hints[exit.code ?? ""];
+  return failure(ended, {
+    reason: "cannot_start",
+    message: `its process cannot be started: ${exit.problem}`,
+    details: hint === undefined ? [] : [hint],
+    exitCode: mayStartLater(exit)
+      ? ExitCode.temporary
+      : exit.code === "EACCES"
+        ? ExitCode.noPermission
+        : ExitCode.environment,
+  });
 }
 
 function resumeHint(store: Store, fingerprint: string): string {
@@ -91,14 +195,5 @@ function readError(directory: string, attempt: number): StageError | undefined {
     return error.schema === 1 && error.attempt === attempt ? error : undefined;
   } catch {
     return undefined;
-  }
-}
-
-function logTail(path: string): string[] {
-  try {
-    const text = readFileSync(path, "utf8").slice(-16_384);
-    return sanitize(text).trimEnd().split("\n").slice(-LOG_LINES);
-  } catch {
-    return [];
   }
 }

@@ -11,6 +11,8 @@ export interface RunPaths {
   lock: string;
   /** Links to the working directories of the run's stages. */
   stages: string;
+  /** One directory per trial of a sweep. */
+  trials: string;
 }
 
 export function runPaths(runsRoot: string, name: string): RunPaths {
@@ -24,6 +26,7 @@ export function runPaths(runsRoot: string, name: string): RunPaths {
     report: join(directory, "report.html"),
     lock: join(directory, "run.lock"),
     stages: join(directory, "stages"),
+    trials: join(directory, "trials"),
   };
 }
 

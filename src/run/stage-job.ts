@@ -6,32 +6,56 @@ import { stageFiles } from "../plan/stage-files.js";
 import type { PlannedStage, StageJob } from "../plan/stage.js";
 import type { Store } from "./store.js";
 
-/** Returns the job of a stage's next attempt, its inputs being the outputs of the plan's stages. */
-export function makeJob(
-  plan: Plan,
-  stage: PlannedStage,
-  store: Store,
-  { allowRestart = false }: { allowRestart?: boolean | undefined } = {},
-): StageJob {
-  const { id, kind, fingerprint, params, hardware, locations } = stage;
-  const outputOf = (inputId: string): string => {
-    const input = plan.stages.find((each) => each.id === inputId);
-    if (!input) throw new Error(`plan: stage ${id} needs ${inputId}, which is not in the plan`);
-    return join(store.directory(input.fingerprint), stageFiles.output);
-  };
-  const inputs = Object.fromEntries(
-    Object.entries(stage.inputs).map(([name, inputId]) => [name, outputOf(inputId)]),
-  );
-  const attempt = lastAttempt(store.directory(fingerprint)) + 1;
-  const job = { schema: 1, id, kind, fingerprint, attempt, params, hardware, locations } as const;
-  return { ...job, ...(allowRestart ? { allowRestart } : {}), inputs };
+/** How a stage is run this time. */
+export interface JobOptions {
+  threads: number;
+  /** Compute it although it is finished. */
+  anew?: boolean;
 }
 
-function lastAttempt(directory: string): number {
+/** How all stages of a run are run. */
+export interface JobMakerOptions {
+  /** Whether to begin anew when all checkpoints of a stage are damaged, instead of refusing. */
+  allowRestart?: boolean | undefined;
+}
+
+/** Returns a function that makes the job of a stage's next attempt, its inputs being outputs of the plan. */
+export function jobMaker(
+  plan: Plan,
+  store: Store,
+  { allowRestart = false }: JobMakerOptions = {},
+): (stage: PlannedStage, options: JobOptions) => StageJob {
+  const byId = new Map(plan.stages.map((stage) => [stage.id, stage]));
+  return (stage, { threads, anew = false }) => {
+    const { id, kind, fingerprint, params, locations } = stage;
+    const inputs = Object.fromEntries(
+      Object.entries(stage.inputs).map(([name, inputId]) => {
+        const input = byId.get(inputId);
+        if (!input) throw new Error(`plan: stage ${id} needs ${inputId}, which is not in the plan`);
+        return [name, join(store.directory(input.fingerprint), stageFiles.output)];
+      }),
+    );
+    const hardware = { ...stage.hardware, threads };
+    const attempt = (lastJob(store.directory(fingerprint))?.attempt ?? 0) + 1;
+    const job = { id, kind, fingerprint, attempt, params, hardware, locations, inputs };
+    return {
+      schema: 1,
+      ...job,
+      ...(anew && { anew: true }),
+      ...(allowRestart && { allowRestart: true }),
+    };
+  };
+}
+
+/** Returns the job of the last attempt in a working directory, as far as it can be read. */
+export function lastJob(
+  directory: string,
+): { attempt: number; threads: number | undefined } | undefined {
   try {
-    const { attempt } = readJson(join(directory, stageFiles.spec)) as Partial<StageJob>;
-    return Number.isSafeInteger(attempt) ? Number(attempt) : 0;
+    const { attempt, hardware } = readJson(join(directory, stageFiles.spec)) as Partial<StageJob>;
+    if (!Number.isSafeInteger(attempt)) return undefined;
+    return { attempt: Number(attempt), threads: hardware?.threads };
   } catch {
-    return 0;
+    return undefined;
   }
 }

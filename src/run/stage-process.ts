@@ -1,44 +1,58 @@
 /**
  * @file Starting and stopping the process of a stage. It runs in a session of its own, so that
  * the terminal's Ctrl-C reaches only the executor; its output goes straight to a file, so that
- * neither a full pipe nor a dead executor can block it; and the IPC channel carries its reports
- * and is its lifeline.
+ * neither a full pipe nor a dead executor can block it; the IPC channel carries its reports and
+ * is its lifeline, and where setpriv(1) is there the kernel sends it TERM when the executor dies.
  */
-import { closeSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { accessSync, closeSync, constants, openSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
-import { errorMessage } from "../base/errors.js";
+import { killAttempt, type KilledProcess } from "../base/attempt-processes.js";
+import { errorCode, errorMessage } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
-import { stageFiles, type StageMessage } from "../plan/stage-files.js";
+import { stageFiles, type ExecutorMessage, type StageMessage } from "../plan/stage-files.js";
 
 export type ChildExit =
   | { how: "exited"; code: number }
   | { how: "killed"; signal: string }
-  | { how: "not-started"; problem: string };
+  | { how: "not-started"; problem: string; code: string | undefined };
 
 export interface StageProcess {
   /** Undefined when it could not be started. */
   readonly pid: number | undefined;
-  readonly exited: Promise<ChildExit>;
+  /** How it ended, and what it had left running (which is killed). */
+  readonly exited: Promise<{ exit: ChildExit; leftovers: readonly KilledProcess[] }>;
   /** Asks it (and its children) to checkpoint and end. */
   terminate(): void;
-  /** Ends it and its children at once. */
+  /** Ends it and everything it has started at once. */
   kill(): void;
+  /** Asks it to save its state and go on. */
+  checkpoint(): void;
+  /** Makes it say in its log what it waits for. */
+  reportState(): void;
 }
 
 const CHANNEL_DRAIN_MS = 1000;
 
-export function startStageProcess({
-  script,
-  workingDirectory,
-  onMessage,
-}: {
+export interface StageProcessInputs {
   /** Absolute path of the stage process's main module. */
   script: string;
   workingDirectory: string;
+  /** Its whole environment. */
+  environment: Readonly<Record<string, string>>;
+  /** The value of ATTEMPT_VARIABLE in its environment. */
+  attemptId: string;
   onMessage: (message: StageMessage) => void;
-}): StageProcess {
+}
+
+export function startStageProcess({
+  script,
+  workingDirectory,
+  environment,
+  attemptId,
+  onMessage,
+}: StageProcessInputs): StageProcess {
   const logPath = join(workingDirectory, stageFiles.log);
   let log: number;
   try {
@@ -46,8 +60,11 @@ export function startStageProcess({
   } catch (error) {
     throw ioError("open", logPath, error);
   }
-  const child = execa(process.execPath, [script, workingDirectory], {
+  const [command, ...args] = [...deathSignal(), process.execPath, script, workingDirectory];
+  const child = execa(command!, args, {
     detached: true,
+    env: environment,
+    extendEnv: false,
     stdin: "ignore",
     // Descriptors, not { file }: those would be pipes that the executor has to empty.
     // (Its types know only 3 to 9; any open descriptor is passed on as it is.)
@@ -57,6 +74,8 @@ export function startStageProcess({
     serialization: "json",
     buffer: false,
     reject: false,
+    // The executor decides when its stages end, also when it is asked to end itself.
+    cleanup: false,
   });
   closeSync(log);
   child.on("message", (message) => onMessage(message as unknown as StageMessage));
@@ -70,19 +89,62 @@ export function startStageProcess({
     }
   };
   const disconnected = new Promise<void>((resolve) => child.once("disconnect", resolve));
-  const exited = child.then(async (result): Promise<ChildExit> => {
-    // What the stage left running must not outlive it.
+  const exited = child.then(async (result) => {
+    // What the stage left running must not outlive it. First by name, to say what it was.
+    const leftovers = child.pid === undefined ? [] : killAttempt(attemptId);
     signalGroup("SIGKILL");
     // Its last reports may still be in the channel.
     if (child.connected) await Promise.race([disconnected, delay(CHANNEL_DRAIN_MS)]);
-    if (result.signal !== undefined) return { how: "killed", signal: result.signal };
-    if (result.exitCode !== undefined) return { how: "exited", code: result.exitCode };
-    return { how: "not-started", problem: errorMessage(result.cause ?? result) };
+    return { exit: exitOf(result), leftovers };
   });
   return {
     pid: child.pid,
     exited,
     terminate: () => signalGroup("SIGTERM"),
-    kill: () => signalGroup("SIGKILL"),
+    kill() {
+      signalGroup("SIGKILL");
+      if (child.pid !== undefined) killAttempt(attemptId);
+    },
+    checkpoint() {
+      const message: ExecutorMessage = { type: "checkpoint" };
+      // Not a signal: before there is a handler it would end the process.
+      if (child.connected) void child.sendMessage({ ...message }).catch(() => undefined);
+    },
+    reportState() {
+      child.kill("SIGUSR1");
+    },
   };
+}
+
+function exitOf(result: {
+  signal?: string | undefined;
+  exitCode?: number | undefined;
+  cause?: unknown;
+}): ChildExit {
+  if (result.signal !== undefined) return { how: "killed", signal: result.signal };
+  if (result.exitCode !== undefined) return { how: "exited", code: result.exitCode };
+  const cause = result.cause ?? result;
+  return { how: "not-started", problem: errorMessage(cause), code: errorCode(cause) };
+}
+
+let deathSignalCommand: readonly string[] | undefined;
+
+/** Returns the command that has the kernel send TERM when the executor dies; empty without one. */
+function deathSignal(): readonly string[] {
+  deathSignalCommand ??=
+    process.platform === "linux" && isOnPath("setpriv")
+      ? ["setpriv", "--pdeathsig", "TERM", "--"]
+      : [];
+  return deathSignalCommand;
+}
+
+function isOnPath(program: string): boolean {
+  return (process.env["PATH"] ?? "").split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return directory !== "";
+    } catch {
+      return false;
+    }
+  });
 }

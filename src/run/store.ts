@@ -7,8 +7,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readCheckpoints } from "../base/checkpoint-directory.js";
 import { errorMessage } from "../base/errors.js";
-import { MANIFEST_FILE, makeDirectory, readJson, sha256, verifyDirectorySync } from "../base/fs.js";
+import {
+  MANIFEST_FILE,
+  makeDirectory,
+  readJson,
+  readManifest,
+  sha256,
+  verifyDirectorySync,
+} from "../base/fs.js";
 import { acquireLock } from "../base/lock.js";
+import { isVerified, stampFiles, writeVerified } from "../base/verified-files.js";
 import { asStageResult, stageFiles } from "../plan/stage-files.js";
 import type { ExistingStage } from "../plan/plan.js";
 import type { StageResult } from "../plan/stage.js";
@@ -23,8 +31,13 @@ export interface StoreProblem {
 export interface Store {
   /** Absolute working directory of a fingerprint, existing or not. */
   directory(fingerprint: string): string;
-  /** The result of a stage whose artifact verifies (sizes; hashes below 1 GiB), once per store. */
+  /**
+   * The result of a stage whose artifact verifies, once per store: sizes and hashes (below 1 GiB),
+   * or that nothing was written since they were last compared.
+   */
   finished(fingerprint: string): StageResult | undefined;
+  /** Notes what was compared since the last call, so that it need not be again. */
+  noteVerified(): void;
   /** What can be built on: the artifact, or else the newest checkpoint that verifies, if any. */
   existing(fingerprint: string): ExistingStage | undefined;
   /**
@@ -41,12 +54,14 @@ export function openStore(runsRoot: string): Store {
   const stages = storeDirectory(runsRoot);
   const verified = new Map<string, StageResult>();
   const problems: StoreProblem[] = [];
+  const problemPaths = new Set<string>();
+  const toNote: (() => void)[] = [];
   const directory = (fingerprint: string) => join(stages, fingerprint);
 
   function note(fingerprint: string, path: string, problem: string): void {
-    if (!problems.some((known) => known.path === path)) {
-      problems.push({ fingerprint, path, problem });
-    }
+    if (problemPaths.has(path)) return;
+    problemPaths.add(path);
+    problems.push({ fingerprint, path, problem });
   }
 
   function finished(fingerprint: string): StageResult | undefined {
@@ -57,17 +72,25 @@ export function openStore(runsRoot: string): Store {
     if (known && existsSync(resultPath) && existsSync(output)) return known;
     // Without a result the stage is unfinished, whatever else is there.
     if (!existsSync(resultPath)) return undefined;
+    const result = readResult(resultPath, fingerprint);
+    const verifiedPath = join(directory(fingerprint), stageFiles.verified);
+    if (result && isVerified(verifiedPath, result.artifact, output)) {
+      verified.set(fingerprint, result);
+      return result;
+    }
+    let stamps;
     try {
+      stamps = stampFiles(output, readManifest(output));
       verifyDirectorySync(output);
     } catch (error) {
       note(fingerprint, output, errorMessage(error));
       return undefined;
     }
-    const result = readResult(resultPath, fingerprint);
     if (result?.artifact !== sha256(readFileSync(join(output, MANIFEST_FILE)))) {
       note(fingerprint, resultPath, `${resultPath}: damaged: not the result of this output`);
       return undefined;
     }
+    toNote.push(() => writeVerified(verifiedPath, result.artifact, stamps));
     verified.set(fingerprint, result);
     return result;
   }
@@ -98,7 +121,17 @@ export function openStore(runsRoot: string): Store {
     }
   }
 
-  return { directory, finished, existing, refer, problems };
+  function noteVerified(): void {
+    for (const write of toNote.splice(0)) {
+      try {
+        write();
+      } catch {
+        // Where it cannot be noted it is compared again: slower, and no reason to fail.
+      }
+    }
+  }
+
+  return { directory, finished, existing, refer, noteVerified, problems };
 }
 
 function readResult(path: string, fingerprint: string): StageResult | undefined {

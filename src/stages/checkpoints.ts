@@ -15,6 +15,7 @@ import {
   publishDirectory,
   removePath,
   renamePath,
+  syncPath,
   trashPath,
   verifyDirectory,
 } from "../base/fs.js";
@@ -56,6 +57,8 @@ export function openCheckpoints(
       if (pinned.includes(step)) continue;
       const trash = trashPath(path);
       await renamePath(path, trash);
+      // Or else, after a loss of power, it could have its name still and its files no more.
+      await syncPath(directory);
       await removePath(trash);
     }
   }

@@ -195,7 +195,8 @@ async function openState(context: StageContext): Promise<{
       state.done = done;
       state.tasks = { ...state.tasks, ...progress };
       const { requested } = context.stop;
-      if (!requested && performance.now() - savedAt < CHECKPOINT_INTERVAL_MS) return;
+      const due = performance.now() - savedAt >= CHECKPOINT_INTERVAL_MS;
+      if (!requested && !due && !context.saveNow?.requested) return;
       await context.checkpoints.save(done, (directory) =>
         writeJson(join(directory, STATE_FILE), state),
       );

@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { DllmError, ExitCode, errorMessage } from "../base/errors.js";
 import {
   MANIFEST_FILE,
+  makeDirectory,
   publishDirectory,
   readJson,
   removePath,
+  renamePath,
   sha256File,
   verifyDirectory,
   writeJson,
@@ -20,6 +22,7 @@ import {
   asStageResult,
   stageFiles,
   type PendingResult,
+  type StageError,
   type StageMessage,
 } from "../plan/stage-files.js";
 import type { Progress, StageContext, StageJob, StageResult } from "../plan/stage.js";
@@ -33,6 +36,8 @@ export interface StageWorld {
   workingDirectory: string;
   registry: StageRegistry;
   stop: { readonly requested: boolean };
+  /** Reset when a checkpoint is saved. */
+  saveNow?: { requested: boolean };
   report: (message: StageMessage) => void;
   /** Monotonic milliseconds. */
   now: () => number;
@@ -48,6 +53,7 @@ export async function runStage(world: StageWorld): Promise<void> {
   await removePath(path("error"));
   await removeLeftovers(directory);
   await removeLeftovers(path("checkpoints"));
+  if (job.anew) await supersede(directory);
   if (await isFinished(world)) return;
 
   const started = world.now();
@@ -70,16 +76,24 @@ export async function runStage(world: StageWorld): Promise<void> {
   const inputs = await watchInputs(job);
   const metrics = openMetrics(directory);
   const { run } = await world.registry[job.kind]();
+  const saveNow = world.saveNow ?? { requested: false };
   await publishDirectory({ target: path("output") }, async (outputDirectory) => {
     const context: StageContext = {
       job,
       input: (name) => inputDirectory(job, name),
       outputDirectory,
-      checkpoints,
+      checkpoints: {
+        ...checkpoints,
+        async save(...args) {
+          saveNow.requested = false;
+          await checkpoints.save(...args);
+        },
+      },
       metric: (record) => metrics.append(record),
       progress: throttled(report, world.now),
       log: (message) => console.log(message),
       stop: world.stop,
+      saveNow,
     };
     const figures = await run(context);
     await inputs.verifyUnchanged();
@@ -100,6 +114,25 @@ export async function runStage(world: StageWorld): Promise<void> {
   });
   metrics.close();
   await completeResult(directory);
+}
+
+/**
+ * Moves what the stage has computed to a directory of its own, so that it can be computed anew
+ * and nothing is lost. The result goes first: without it the stage is unfinished.
+ */
+async function supersede(directory: string): Promise<void> {
+  const names = ["result", "pendingResult", "verified", "output", "checkpoints"] as const;
+  const found = [...names, "metrics" as const].filter((name) => {
+    return existsSync(join(directory, stageFiles[name]));
+  });
+  if (found.length === 0) return;
+  let n = 1;
+  while (existsSync(join(directory, `superseded-${n}`))) n++;
+  const aside = join(directory, `superseded-${n}`);
+  await makeDirectory(aside);
+  for (const name of found) {
+    await renamePath(join(directory, stageFiles[name]), join(aside, stageFiles[name]));
+  }
 }
 
 /**
@@ -189,9 +222,10 @@ function throttled(report: StageWorld["report"], now: () => number): (p: Progres
 export function describeFailure(
   error: unknown,
   job: StageJob,
-): { exitCode: number; message: string; details: readonly string[] } {
+): Pick<StageError, "exitCode" | "reason" | "message" | "details"> {
   if (error instanceof DllmError) {
-    return { exitCode: error.exitCode, message: error.message, details: error.details };
+    const { exitCode, message, details, reason } = error;
+    return { exitCode, ...(reason !== undefined && { reason }), message, details };
   }
   return {
     exitCode: ExitCode.bug,

@@ -4,10 +4,16 @@
  * checkpoint takes.
  */
 import { join } from "node:path";
+import { killLeftovers } from "../base/attempt-processes.js";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson, writeJson } from "../base/fs.js";
 import { acquireLock, describeHolder } from "../base/lock.js";
-import { stageFiles, type StageError, type StageMessage } from "../plan/stage-files.js";
+import {
+  stageFiles,
+  type ExecutorMessage,
+  type StageError,
+  type StageMessage,
+} from "../plan/stage-files.js";
 import { StageStopped, stageKinds, type StageJob } from "../plan/stage.js";
 import type { StageRegistry } from "./registry.js";
 import { describeFailure, runStage } from "./run-stage.js";
@@ -35,30 +41,27 @@ export function readJob(workingDirectory: string): StageJob {
  */
 export async function stageMain(workingDirectory: string, registry: StageRegistry): Promise<never> {
   const stop = { requested: false };
+  const saveNow = { requested: false };
   const waiting = new AbortController();
-  const requestStop = () => {
-    // Asked twice: the newest checkpoint must do. Publishing survives an exit at any instant.
-    if (stop.requested) process.exit(ExitCode.temporary);
-    stop.requested = true;
-    waiting.abort();
-  };
-  process.on("SIGTERM", requestStop);
-  process.on("SIGHUP", requestStop);
-  process.on("disconnect", () => {
-    if (!stop.requested) requestStop();
+  listenForRequests({
+    stop() {
+      stop.requested = true;
+      waiting.abort();
+    },
+    save: () => (saveNow.requested = true),
   });
-  // Ctrl-C is the executor's affair; Slurm sends CONT before TERM.
-  process.on("SIGINT", () => undefined);
-
-  // The executor may have died while this process was starting.
-  if (process.connected === false && !stop.requested) requestStop();
 
   const job = jobOrExit(workingDirectory);
+  let failed = false;
   const fail = async (error: unknown): Promise<never> => {
     const failure = describeFailure(error, job);
+    // On a full disk neither the log nor the report can be written, which fails again: once is
+    // enough, for the exit code says the same.
+    if (failed) return process.exit(failure.exitCode);
+    failed = true;
     console.error(error instanceof DllmError ? error.format() : error);
     const report: StageError = { schema: 1, attempt: job.attempt, ...failure };
-    await writeJson(join(workingDirectory, stageFiles.error), report);
+    await writeJson(join(workingDirectory, stageFiles.error), report).catch(() => undefined);
     return process.exit(failure.exitCode);
   };
   process.on("uncaughtException", (error) => void fail(error));
@@ -69,11 +72,15 @@ export async function stageMain(workingDirectory: string, registry: StageRegistr
       onWait: (holder) => send({ type: "waiting", holder: describeHolder(holder) }),
       signal: waiting.signal,
     });
+    // Whatever earlier attempts left behind must not write here beside this one.
+    const processes = killLeftovers(workingDirectory);
+    if (processes.length > 0) send({ type: "leftovers-killed", processes });
     await runStage({
       job,
       workingDirectory,
       registry,
       stop,
+      saveNow,
       report: (message) => {
         if (message.type === "quarantined") console.error(JSON.stringify(message));
         send(message);
@@ -87,6 +94,39 @@ export async function stageMain(workingDirectory: string, registry: StageRegistr
     process.exit(ExitCode.temporary);
   }
   process.exit(ExitCode.ok);
+}
+
+const SAME_REQUEST_MS = 1000;
+
+/**
+ * Listens for what others ask of this process. Asked twice to stop, it ends at once: the newest
+ * checkpoint must do, and publishing survives an exit at any instant. TERMs in quick succession
+ * are one request: a dying executor causes one with each of its threads (PR_SET_PDEATHSIG).
+ */
+function listenForRequests(on: { stop: () => void; save: () => void }): void {
+  let askedAt: number | undefined;
+  const onSignal = () => {
+    askedAt ??= performance.now();
+    if (performance.now() - askedAt > SAME_REQUEST_MS) process.exit(ExitCode.temporary);
+    on.stop();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGHUP", onSignal);
+  process.on("disconnect", on.stop);
+  // The executor may have died while this process was starting.
+  if (process.connected === false) on.stop();
+  process.on("SIGUSR2", on.save);
+  process.on("message", ({ type }: ExecutorMessage) => {
+    if (type === "checkpoint") on.save();
+  });
+  // Ctrl-C is the executor's affair; Slurm sends CONT before TERM.
+  process.on("SIGINT", () => undefined);
+  // What a stage waits for that has stalled. (Node's own diagnostic report would hold all of the
+  // environment, and says no more about a busy process either: both need the event loop.)
+  process.on("SIGUSR1", () => {
+    const resources = process.getActiveResourcesInfo().join(", ") || "nothing";
+    console.error(`[dllm] the event loop runs, and waits for: ${resources}`);
+  });
 }
 
 /** Without a job there is no attempt to report on: the message is in the log. */

@@ -67,6 +67,7 @@ export const run: StageImplementation = async (context) => {
           { keep: params.train.save_total_limit, pinned: params.train.keep_steps },
         ),
       stopRequested: () => context.stop.requested,
+      saveRequested: () => context.saveNow?.requested ?? false,
       now: () => performance.now(),
     },
   });

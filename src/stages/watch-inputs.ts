@@ -17,7 +17,7 @@ export interface WatchedInputs {
  * Verifies the input artifacts of a job. (Files named in a recipe are hashed as they are read.)
  * @throws DllmError 65 when one is damaged
  */
-export async function watchInputs({ id, inputs }: StageJob): Promise<WatchedInputs> {
+export async function watchInputs({ inputs }: StageJob): Promise<WatchedInputs> {
   const before = new Map<string, string>();
   for (const directory of Object.values(inputs)) {
     if (!before.has(directory)) before.set(directory, await stampVerified(directory));
@@ -30,7 +30,7 @@ export async function watchInputs({ id, inputs }: StageJob): Promise<WatchedInpu
         try {
           await verifyDirectory(directory);
         } catch (error) {
-          throw new DllmError(`stage ${id}: its input ${name} changed while it ran`, {
+          throw new DllmError(`its input ${name} changed while it ran`, {
             exitCode: ExitCode.invalidInput,
             details: [
               error instanceof DllmError ? error.message : String(error),

@@ -44,6 +44,8 @@ export interface TrainHooks {
   checkpoint(state: TrainingState): Promise<void>;
   /** Whether to stop after the step at hand. */
   stopRequested(): boolean;
+  /** Whether to save after the step at hand and go on. */
+  saveRequested?(): boolean;
   /** Monotonic milliseconds. */
   now(): number;
 }
@@ -67,6 +69,7 @@ function checkFinite(name: string, value: number, run: TrainRun, previous: numbe
   const before = Number.isNaN(previous) ? "" : ` (${previous.toPrecision(3)} before)`;
   throw new DllmError(`stage ${stage}: ${name} is ${value} at step ${state.step + 1}${before}`, {
     exitCode: ExitCode.stageFailed,
+    reason: "diverged",
     details: [
       "training diverged; the weights before this step were not changed by it",
       "the last checkpoint is kept: lower learning_rate or max_grad_norm, or raise warmup, and run again",
@@ -214,7 +217,8 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
       }
       const stopping = hooks.stopRequested() && state.step < maxSteps;
       const keeps = settings.keep_steps.includes(state.step);
-      if (saves(state.step) || keeps || state.step === maxSteps || stopping) {
+      const asked = hooks.saveRequested?.() ?? false;
+      if (saves(state.step) || keeps || state.step === maxSteps || stopping || asked) {
         const before = hooks.now();
         await checkpoint();
         logTime += hooks.now() - before;

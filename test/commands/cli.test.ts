@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCli } from "../../src/cli.js";
 import type { PlanCommand, SampleCommand } from "../../src/commands/command.js";
 import { commandModules, packageVersion, runProgram } from "../../src/commands/program.js";
-import { planLines } from "../../src/commands/plan.js";
+import { summarise } from "../../src/report/plan-view.js";
 import { planRun } from "../../src/plan/plan.js";
 import { ExitCode } from "../../src/base/errors.js";
 import { fakeIo, fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
@@ -248,11 +248,9 @@ test("a dataset, tokenizer or model that is missing is reported where the recipe
 test("the summary of a plan with nothing to do", () => {
   const inputs = { loaded: smallRecipe(), ...fakePins(), cores: 1, previous: undefined };
   const done = planRun({ ...inputs, existing: () => ({ state: "finished" }) });
-  expect(planLines(done, { isTty: false }).at(-1)).toBe("nothing to do: all 8 stages are finished");
+  expect(summarise(done.stages)).toBe("nothing to do: all 8 stages are finished");
   const some = planRun({ ...inputs, existing: () => ({ state: "checkpoint", step: 3 }) });
-  expect(planLines(some, { isTty: false }).at(-1)).toBe(
-    "8 of 8 stages to run (8 from a checkpoint), 0 reused",
-  );
+  expect(summarise(some.stages)).toBe("8 of 8 stages to run (8 from a checkpoint), 0 reused");
 });
 
 test("schema prints the committed file", async () => {

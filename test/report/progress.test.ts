@@ -28,7 +28,15 @@ const stages = [
 const beginning: RunEvent[] = [
   { event: "run-started", run: "x", directory: "/runs/x", stages },
   { event: "stage-reused", stage: "prepare", reason: "finished before", fingerprint: "f" },
-  { event: "stage-started", stage: "sft", fingerprint: "f", attempt: 2, pid: 1 },
+  {
+    event: "stage-started",
+    stage: "sft",
+    fingerprint: "f",
+    attempt: 2,
+    pid: 1,
+    threads: 1,
+    gpus: [],
+  },
   { event: "stage-resumed", stage: "sft", step: 100 },
 ];
 const step = (done: number): RunEvent => ({
@@ -54,6 +62,8 @@ const end = (status: "ok" | "failed", exitCode: number): RunEvent => ({
   seconds: 1,
   ran: [],
   reused: [],
+  failed: [],
+  skipped: [],
 });
 
 test("plain lines: start, reason, every ten seconds, end; no times of day, no escapes", async () => {

@@ -125,14 +125,14 @@ describe("a failing stage", () => {
     [
       "bad-data",
       65,
-      "failed",
+      "invalid_data",
       "stage pretrain: rows.jsonl:3: no messages",
       ["expected a list", /^its log: .*out\.log$/],
     ],
     [
       "bug",
       70,
-      "failed",
+      "code_error",
       "stage pretrain: unexpected error in stage pretrain: x is not a function",
       [/this is a bug in dllm/, /^its log: /],
     ],

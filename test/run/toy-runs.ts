@@ -1,7 +1,7 @@
 /** @file Starting toy runs, watching their events, and comparing what they leave. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { sha256 } from "../../src/base/fs.js";
 import { canonicalJson, type JsonObject } from "../../src/base/json.js";
@@ -58,16 +58,24 @@ export interface RunningToy {
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null; stderr: string }>;
 }
 
-/** Starts the executor of a plan as its own process. */
+let planFiles = 0;
+
+/**
+ * Starts the executor of a plan as its own process.
+ * @param wrapper a command that runs it: `strace …`
+ */
 export function startToy(
   { stageScript, executorScript }: Toy,
   runsRoot: string,
   plan: Plan,
   env: Record<string, string> = {},
+  wrapper: readonly string[] = [],
 ): RunningToy {
-  const planFile = join(runsRoot, "toy-plan.json");
+  // Not below the runs: these may be full or read-only.
+  const planFile = join(dirname(executorScript), `plan-${++planFiles}.json`);
   writeFileSync(planFile, JSON.stringify(plan));
-  const child = spawn(process.execPath, [executorScript, runsRoot, planFile, stageScript], {
+  const command = [...wrapper, process.execPath, executorScript, runsRoot, planFile, stageScript];
+  const child = spawn(command[0]!, command.slice(1), {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -110,10 +118,15 @@ export async function runToy(
   runsRoot: string,
   plan: Plan,
   env: Record<string, string> = {},
-): Promise<{ code: number | null; stderr: string; events: StampedEvent[] }> {
-  const run = startToy(toy, runsRoot, plan, env);
-  const { code, stderr } = await run.exited;
-  return { code, stderr, events: run.events };
+  wrapper: readonly string[] = [],
+): Promise<{
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stderr: string;
+  events: StampedEvent[];
+}> {
+  const run = startToy(toy, runsRoot, plan, env, wrapper);
+  return { ...(await run.exited), events: run.events };
 }
 
 /** Returns the final states of the plan's stages: equal only if every step happened once. */

@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { mutationPlugins } from "./mutation.js";
 
 const root = resolve(fileURLToPath(import.meta.url), "../../..");
 
@@ -19,6 +20,7 @@ export async function bundle(entry: string): Promise<string> {
     root,
     logLevel: "silent",
     configFile: false,
+    plugins: mutationPlugins(),
     // One file starts faster than many, and tests start many processes.
     ssr: { noExternal: true },
     build: {
