@@ -184,9 +184,8 @@ model: {config: null, name_or_path: m}
   }
 
   test("refused: a parent that is not there", async () => {
-    expect(
-      await refusal({ ...files, "r.yaml": CHILD.replace("parts/base", "parts/bas") }),
-    ).toMatchInlineSnapshot(`
+    expect(await refusal({ ...files, "r.yaml": CHILD.replace("parts/base", "parts/bas") }))
+      .toMatchInlineSnapshot(`
       "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
         2 | extends: parts/bas.yaml
           |          ^^^^^^^^^^^^^^"
@@ -207,9 +206,8 @@ model: {config: null, name_or_path: m}
   });
 
   test("refused: a parent's parent that is not there", async () => {
-    expect(
-      await refusal({ ...files, "parts/base.yaml": `extends: absent.yaml\n${BASE}` }),
-    ).toMatchInlineSnapshot(`
+    expect(await refusal({ ...files, "parts/base.yaml": `extends: absent.yaml\n${BASE}` }))
+      .toMatchInlineSnapshot(`
       "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
         1 | extends: absent.yaml
           |          ^^^^^^^^^^^"
@@ -257,7 +255,9 @@ model: {config: null, name_or_path: m}
   });
 
   test("refused: a parent that is no YAML", async () => {
-    expect(await refusal({ ...files, "parts/base.yaml": "model: {\n" })).toMatchInlineSnapshot(`"exit 65: parts/base.yaml:2:1: not valid YAML: Flow map in block collection must be sufficiently indented and end with a }"`);
+    expect(await refusal({ ...files, "parts/base.yaml": "model: {\n" })).toMatchInlineSnapshot(
+      `"exit 65: parts/base.yaml:2:1: not valid YAML: Flow map in block collection must be sufficiently indented and end with a }"`,
+    );
   });
 
   test("refused: a parent that is a list", async () => {

@@ -116,18 +116,16 @@ test("the environment is not read where none is given", async () => {
 });
 
 test("a variable that is not there", async () => {
-  expect(
-    await problemsIn(recipe("{alpaca: t, lima: t}", "seed: ${alpacca}\n")),
-  ).toMatchInlineSnapshot(`
+  expect(await problemsIn(recipe("{alpaca: t, lima: t}", "seed: ${alpacca}\n")))
+    .toMatchInlineSnapshot(`
     "r.yaml:6:7: there is no variable "alpacca"
       6 | seed: \${alpacca}
         |       ^^^^^^^^^^
       vars: alpaca, lima
       did you mean "alpaca"?"
   `);
-  expect(
-    await problemsIn({ "r.yaml": "name: ${n}\nmodel: {name_or_path: m}\nexport: {}\n" }),
-  ).toMatchInlineSnapshot(`
+  expect(await problemsIn({ "r.yaml": "name: ${n}\nmodel: {name_or_path: m}\nexport: {}\n" }))
+    .toMatchInlineSnapshot(`
     "r.yaml:1:7: there is no variable "n"
       1 | name: \${n}
         |       ^^^^
@@ -156,9 +154,8 @@ test("variables that need each other", async () => {
 });
 
 test("a text cannot contain a list or a map", async () => {
-  expect(
-    await problemsIn(recipe("{a: [1], b: {c: 1}}", 'description: "${a} and ${b}"\n')),
-  ).toMatchInlineSnapshot(`
+  expect(await problemsIn(recipe("{a: [1], b: {c: 1}}", 'description: "${a} and ${b}"\n')))
+    .toMatchInlineSnapshot(`
     "r.yaml:6:14: variable "a" is a list, which no text can contain
       6 | description: "\${a} and \${b}"
         |              ^^^^^^^^^^^^^^^
@@ -210,9 +207,7 @@ test("a wrong value is reported where the variable is defined, once for all uses
 });
 
 test("a variable in brackets needs quotes, and the error says so", async () => {
-  expect(
-    await problemsIn(recipe("{n: 1}", "mask: {time_epsilon: ${n}}\n")),
-  ).toMatchInlineSnapshot(`
+  expect(await problemsIn(recipe("{n: 1}", "mask: {time_epsilon: ${n}}\n"))).toMatchInlineSnapshot(`
     "r.yaml:6:23: not valid YAML: Unexpected flow-map-start at node end
       6 | mask: {time_epsilon: \${n}}
         |                       ^
