@@ -202,7 +202,11 @@ function checkedRecipe(
     isWritten: places.isWritten,
     writerOf: places.writerOf,
     report: (keyPath, message, ...details) => {
-      issues.push(issueAt(keyPath, message, details));
+      const issue = issueAt(keyPath, message, details);
+      // A value of a sweep that its key does not accept has been reported, whatever it is there for.
+      const isSwept = keyPath.startsWith("sweep.parameters.");
+      const key = positionKey(issue.at);
+      if (!isSwept || earlier.every(({ at }) => positionKey(at) !== key)) issues.push(issue);
     },
   });
   if (issues.length > 0) throw new RecipeError(file, mergeEqual(issues));
@@ -245,7 +249,7 @@ function trialLoader(
 ): LoadedRecipe["withValues"] {
   const shared: Shared = { dependent, cache: new Map() };
   let writer: ReturnType<typeof trialWriter> | undefined;
-  return (values) => {
+  const load = (values: Readonly<Record<string, unknown>>): LoadedRecipe => {
     writer ??= trialWriter(root);
     const trial = writer(values);
     // Variables have been replaced in the tree: those that vary are replaced again.
@@ -258,6 +262,26 @@ function trialLoader(
     }
     return resolveTrial(root, trial, { shared, described });
   };
+  return (values) => {
+    try {
+      return load(values);
+    } catch (error) {
+      if (!(error instanceof RecipeError)) throw error;
+      throw ofTrial(error, values, described.file);
+    }
+  };
+}
+
+/** The problems of a trial, whose values say which it is. */
+function ofTrial(
+  { issues, exitCode }: RecipeError,
+  values: Readonly<Record<string, unknown>>,
+  file: string,
+): RecipeError {
+  const shown = Object.entries(values).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
+  const trial = `in the trial with ${shown.join(", ")}`;
+  const named = issues.map((issue) => ({ ...issue, details: [...issue.details, trial] }));
+  return new RecipeError(file, named, { exitCode });
 }
 
 const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);

@@ -102,11 +102,11 @@ export function areNumbersInRange(root: MapNode, writings: readonly Written[]): 
  * keys do not accept. Problems that the tree has without them are none of theirs.
  */
 export function sweepIssues(root: MapNode, others: readonly Issue[]): Issue[] {
-  const keyOf = ({ at, message }: Issue) => `${formatPosition(at)} ${message}`;
-  const known = new Set(others.map(keyOf));
+  const known = new Set(others.map(({ at }) => formatPosition(at)));
   const issues = new Map<string, Issue>();
   const add = (issue: Issue) => {
-    if (!known.has(keyOf(issue))) issues.set(keyOf(issue), issue);
+    const position = formatPosition(issue.at);
+    if (!known.has(position)) issues.set(`${position} ${issue.message}`, issue);
   };
   for (const [keyPath, { keyAt, value }] of sweepParameters(root)) {
     const path = keyPath.split(".");
