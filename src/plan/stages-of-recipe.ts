@@ -40,9 +40,13 @@ export function stagesOfRecipe(
   if (trainings.length > 0) {
     drafts.push(memo("tokenizer", [pins, tokenizer], () => prepareTokenizer(inputs)));
   }
+  // All data first: what is wrong with it shows before anything is trained.
+  for (const section of trainings) {
+    const parts = [pins, section.settings, seed];
+    drafts.push(memo(`data ${section.id}`, parts, () => prepareData(inputs, section)));
+  }
   for (const section of trainings) {
     const { id, from, settings } = section;
-    drafts.push(memo(`data ${id}`, [pins, settings, seed], () => prepareData(inputs, section)));
     const batches = batchesOf(section, hardware);
     const parts = [pins, settings, from, model, mask, seed, batches];
     drafts.push(memo(`training ${id}`, parts, () => trainingStage(inputs, section, batches)));

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { DllmError } from "../../src/base/errors.js";
+import { refuseBlocked } from "../../src/plan/blocked.js";
 import { planRun, type ExistingStage, type Plan, type PlanInputs } from "../../src/plan/plan.js";
 import type { TrainParams } from "../../src/plan/params.js";
 import { fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
@@ -56,7 +57,7 @@ test("parameters hold what decides the output, and locations where it is", () =>
   const pretrain = byId["pretrain"]!;
   const params = pretrain.params as unknown as TrainParams;
   expect(params.train).toMatchObject({ learning_rate: 3e-4, max_steps: 100 });
-  expect(Object.keys(params.train)).toHaveLength(20);
+  expect(Object.keys(params.train)).toHaveLength(21);
   expect(params.model).toMatchObject({ source: "scratch", config: { hidden_size: 64 } });
   expect((byId["sft"]!.params as unknown as TrainParams).model).toEqual({ source: "input" });
   expect(pretrain.estimate).toEqual({ units: 100, unit: "step" });
@@ -66,6 +67,7 @@ test("parameters hold what decides the output, and locations where it is", () =>
     launcher: "local",
     device: "cpu",
     threads: 3,
+    microBatchRows: 16,
   });
   expect(byId["prepare-pretrain"]!.locations).toEqual({ text: "/data/text" });
   expect(byId["prepare-tokenizer"]!.locations).toEqual({ text: "/data/text", chat: "/data/chat" });
@@ -245,17 +247,108 @@ test("an existing model is prepared and brings its tokenizer", () => {
   ]);
 });
 
-test("hardware that this version cannot use is refused where it is written", () => {
+test("what this version cannot run is planned, and refused before a run", () => {
+  const planned = plan({
+    text: `${SMALL_RECIPE}hardware:\n  strategy: zero2\n  gpus_per_node: 2\n`,
+  });
+  const blocked = planned.stages.filter((stage) => stage.blocked !== undefined);
+  expect(blocked.map(({ id, hardware }) => [id, hardware.engine])).toEqual([
+    ["pretrain", "accelerate"],
+    ["sft", "accelerate"],
+  ]);
+  expect(() => refuseBlocked(planned)).toThrow(DllmError);
   try {
-    plan({ text: `${SMALL_RECIPE}hardware:\n  strategy: zero2\n` });
+    refuseBlocked(planned);
+  } catch (error) {
+    const refused = error as DllmError;
+    expect(refused.exitCode).toBe(78);
+    expect(refused.format()).toBe(`2 of 8 stages cannot run here, and nothing was started
+  pretrain: this version does not start accelerate itself: run the command, or write hardware.engine: onnx
+  sft: this version does not start accelerate itself: run the command, or write hardware.engine: onnx
+  dllm plan shows their commands; --profile smoke runs a tiny version of shipped recipes`);
+  }
+});
+
+test("hardware that contradicts itself is reported where it is written", () => {
+  try {
+    plan({ text: `${SMALL_RECIPE}hardware:\n  gpus_per_node: 2\n` });
     expect.unreachable();
   } catch (error) {
     if (!(error instanceof DllmError)) throw error;
-    expect(error.exitCode).toBe(78);
+    expect(error.exitCode).toBe(65);
     expect(error.format())
-      .toBe(`recipes/small.yaml:24:13: strategy is "zero2", and this version trains on a single device
-  24 |   strategy: zero2
-     |             ^^^^^
-  write "strategy: single", or leave it out: it never changes what is computed`);
+      .toBe(`recipes/small.yaml:24:18: gpus_per_node is 2, but strategy is "single": one device
+  24 |   gpus_per_node: 2
+     |                  ^
+  write strategy: ddp (or zero1, zero2, zero3, fsdp), or leave gpus_per_node out`);
   }
+});
+
+test("the devices never change what is computed", () => {
+  const trainings = (hardware: string) =>
+    plan({ text: `${SMALL_RECIPE}hardware: ${hardware}\n` }).stages.filter(({ kind }) =>
+      ["pretrain", "sft"].includes(kind),
+    );
+  const eight = trainings("{strategy: ddp, gpus_per_node: 8}");
+  const one = trainings("{strategy: ddp, gpus_per_node: 8, engine: onnx}");
+  expect(one.map((stage) => stage.fingerprint)).toEqual(eight.map((stage) => stage.fingerprint));
+  const { train } = one[1]!.params as unknown as TrainParams;
+  expect(train.batch_size).toBe(16 * 8);
+  // The unit of length grouping is that of one device, as in the reference.
+  expect(train.group_rows).toBe(16);
+  expect(one[1]!.hardware.microBatchRows).toBe(16);
+});
+
+test("trainings on the same data prepare it once, and models are shared by name and step", () => {
+  const { stages } = plan({
+    text:
+      SMALL_RECIPE.replace("pretrain:\n", "pretrain:\n  keep_steps: [50]\n") +
+      `stages:
+  early: {kind: sft, from: pretrain@50, dataset_args: chat, max_length: 128, learning_rate: 0.0003}
+  late: {kind: sft, from: pretrain, dataset_args: chat, max_length: 128}
+  both: {kind: eval, from: [early, late]}
+`,
+  });
+  const inputs = Object.fromEntries(stages.map((stage) => [stage.id, stage.inputs]));
+  expect(inputs["early"]).toEqual({
+    data: "prepare-sft",
+    tokenizer: "prepare-tokenizer",
+    model: "pretrain",
+  });
+  expect(inputs["both-late"]).toEqual({ model: "late", data: "prepare-sft" });
+  const early = stages.find(({ id }) => id === "early")!;
+  expect(early.params["model"]).toEqual({ source: "input", step: 50 });
+});
+
+test("trials share what is the same; a stage of some trials is named by its content", () => {
+  const sweep = (values: string) => `sweep:
+  method: grid
+  parameters:
+    sft.learning_rate: {values: [1e-3, 1e-4]}
+    mask.time_epsilon: {values: ${values}}
+`;
+  const planned = plan({ text: SMALL_RECIPE + sweep("[1e-3]") });
+  expect(planned.sweep!.trials).toHaveLength(2);
+  expect(planned.stages).toHaveLength(8 + 3);
+  const shared = planned.stages.map(({ id }) => id).filter((id) => !id.includes("."));
+  expect(shared).toEqual([
+    "prepare-tokenizer",
+    "prepare-pretrain",
+    "prepare-sft",
+    "pretrain",
+    "eval-pretrain",
+  ]);
+  const [trial] = planned.sweep!.trials;
+  const own = planned.stages.find(({ id }) => id === trial!.stages["sft"])!;
+  expect(own.id).toBe(`sft.${own.fingerprint.slice(0, 12)}`);
+  expect(own.needs).toEqual(["prepare-sft", "prepare-tokenizer", "pretrain"]);
+  // A stage of a trial is that of the recipe with the trial's values.
+  const alone = plan({
+    set: [`sft.learning_rate=${String(trial!.parameters["sft.learning_rate"])}`],
+  });
+  expect(alone.stages.find(({ id }) => id === "sft")!.fingerprint).toBe(own.fingerprint);
+  // More trials keep the identities of those there were.
+  const more = plan({ text: SMALL_RECIPE + sweep("[1e-3, 1e-2]") });
+  const ids = more.sweep!.trials.map(({ id }) => id);
+  expect(planned.sweep!.trials.every(({ id }) => ids.includes(id))).toBe(true);
 });

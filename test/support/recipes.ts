@@ -95,6 +95,10 @@ export function fakePins(contents: { text?: string; chat?: string } = {}): {
         "tokenizer.train.dataset_args": [text, chat],
         "pretrain.dataset_args": [text],
         "sft.dataset_args": [chat],
+        // Stages that tests add under `stages`.
+        "stages.again.dataset_args": [chat],
+        "stages.early.dataset_args": [chat],
+        "stages.late.dataset_args": [chat],
       },
     },
     locations: { text: "/data/text", chat: "/data/chat" },
