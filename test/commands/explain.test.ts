@@ -66,9 +66,8 @@ test("a value of the recipe that is laid over an inherited one", async () => {
 });
 
 test("a profile over both, and --set over all", async () => {
-  expect(
-    await explain("pretrain.max_steps", "--profile", "smoke", "pretrain.max_steps=3"),
-  ).toMatchInlineSnapshot(`
+  expect(await explain("pretrain.max_steps", "--profile", "smoke", "pretrain.max_steps=3"))
+    .toMatchInlineSnapshot(`
     "pretrain.max_steps: 3
       Optimizer steps; -1 leaves it to num_train_epochs.
       set by     --set pretrain.max_steps=3
