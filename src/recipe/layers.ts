@@ -3,7 +3,7 @@ import { dirname, isAbsolute, join, normalize } from "node:path";
 import { DllmError } from "../base/errors.js";
 import { circularExtension, extensionsOf, layOverParents } from "./compose.js";
 import { RecipeError, type Issue } from "./issues.js";
-import { parseYaml, readRecipeText } from "./parse.js";
+import { NODE_LIMIT, parseYaml, readRecipeText } from "./parse.js";
 import { makeOrigin } from "./source-tree.js";
 import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
 
@@ -32,6 +32,7 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
   const text = await read(file);
   const files: string[] = [];
   const issues: Issue[] = [];
+  let values = 0;
 
   const readFile = async (
     name: string,
@@ -39,8 +40,9 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     chain: readonly string[],
   ): Promise<MapNode> => {
     const order = files.push(name) - 1;
-    const { root, issues: problems } = parseRecipeFile(own, name, order);
+    const { root, issues: problems, size } = parseRecipeFile(own, name, order);
     issues.push(...problems);
+    values += size;
     const parents: MapNode[] = [];
     const named = extensionsOf(root);
     issues.push(...named.issues);
@@ -65,6 +67,9 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
       throw new RecipeError(file, [circularExtension(at, [...chain, path])]);
     }
     if (files.length >= FILE_LIMIT) fail(`the recipe extends more than ${FILE_LIMIT} files`);
+    if (values > NODE_LIMIT) {
+      fail(`the recipe and what it extends have more than ${NODE_LIMIT} values`);
+    }
     let parentText: string;
     try {
       parentText = await read(path);
@@ -87,9 +92,9 @@ export function parseRecipeFile(
   text: string,
   file: string,
   order = 0,
-): { root: MapNode; issues: readonly Issue[] } {
-  const parsed = parseYaml(text, { kind: "file", label: file, order });
-  return { root: rootMap(parsed.root, file, text, order), issues: parsed.issues };
+): { root: MapNode; issues: readonly Issue[]; size: number } {
+  const { root, issues, size } = parseYaml(text, { kind: "file", label: file, order });
+  return { root: rootMap(root, file, text, order), issues, size };
 }
 
 function rootMap(root: SourceNode | undefined, file: string, text: string, order: number): MapNode {

@@ -2,7 +2,6 @@
 import { dirname, resolve } from "node:path";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import { deepFreeze } from "../base/frozen.js";
-import type { Writer } from "./check-inputs.js";
 import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
@@ -11,20 +10,17 @@ import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
 import { parseOverrides, writeOver } from "./overrides.js";
+import { placesIn, type ValueOrigin } from "./places.js";
 import { provenanceOf, type Provenance } from "./provenance.js";
 import type { Recipe } from "./schema.js";
-import { findNode, formatPosition, usedAs } from "./source-tree.js";
-import type { MapNode, Position, SourceNode } from "./source-tree.js";
+import { formatPosition } from "./source-tree.js";
+import type { MapNode, Position } from "./source-tree.js";
 import { flattenSweep } from "./sweep-nesting.js";
 import { areNumbersInRange, sweepIssues, trialWriter, type TrialWritings } from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
 
-/**
- * `file`, `override` and `environment` wrote the value; an edition or preset is named in one of
- * them.
- */
-export type ValueOrigin = "file" | "override" | "environment" | "edition" | "preset" | "default";
+export type { ValueOrigin };
 
 export interface LoadedRecipe {
   /** Deep frozen, defaults filled in. */
@@ -289,49 +285,6 @@ const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profi
 function withoutComposition(recipe: Recipe): Recipe {
   const kept = Object.entries(recipe).filter(([key]) => !COMPOSITION_KEYS.has(key));
   return Object.fromEntries(kept) as unknown as Recipe;
-}
-
-/** Where the values of a tree are, and who decided them. */
-function placesIn(root: MapNode, dependent: DependentDefaults, directory: string) {
-  const isWritten = (keyPath: string) => findNode(root, splitPath(keyPath)).exact;
-  /** The edition or preset that decides a value, if one does. */
-  const namedDecider = (keyPath: string) => {
-    const decider = isWritten(keyPath) ? undefined : dependent.get(keyPath)?.decider;
-    return decider === "edition" || decider === "model.preset" ? decider : undefined;
-  };
-  const positionOf = (keyPath: string) => valuePosition(root, namedDecider(keyPath) ?? keyPath);
-  return {
-    isWritten,
-    positionOf,
-    writerOf: (keyPath: string): Writer => {
-      const profile = findNode(root, splitPath(keyPath)).entry?.profile;
-      return { at: positionOf(keyPath), ...(profile !== undefined && { profile }) };
-    },
-    /** Says where a variable stood for the value, in a line. */
-    variableOf: (keyPath: string): string[] => usedAs(findNode(root, splitPath(keyPath))),
-    origin: (keyPath: string): ValueOrigin => {
-      const { node, exact } = findNode(root, splitPath(keyPath));
-      if (exact) return node.via?.kind === "environment" ? "environment" : node.at.origin.kind;
-      const decider = namedDecider(keyPath);
-      if (decider === undefined) return "default";
-      return decider === "edition" ? "edition" : "preset";
-    },
-    directoryOf: (keyPath: string): string => {
-      const { origin } = positionOf(keyPath);
-      return origin.kind === "file" ? dirname(resolve(origin.label)) : directory;
-    },
-  };
-}
-
-function splitPath(keyPath: string): string[] {
-  return keyPath === "" ? [] : keyPath.split(".");
-}
-
-/** The position of a scalar or list is where it begins; of a section, where its key is. */
-function valuePosition(root: SourceNode, keyPath: string): Position {
-  const { keyAt, node } = findNode(root, splitPath(keyPath));
-  if (node.type === "map") return keyAt ?? { ...node.at, length: 1 };
-  return node.at;
 }
 
 /** A variable's value that is wrong wherever it is used is one problem. */

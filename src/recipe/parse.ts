@@ -13,11 +13,11 @@ import { formatPosition } from "./source-tree.js";
 import type { MapEntry, Origin, Position, Scalar, SourceNode } from "./source-tree.js";
 import { makeOrigin } from "./source-tree.js";
 
-const SIZE_LIMIT_BYTES = 128 * 1024;
+export const SIZE_LIMIT_BYTES = 128 * 1024;
 const LINE_LIMIT = 20_000;
 const DEPTH_LIMIT = 64;
 const ALIAS_LIMIT = 100;
-const NODE_LIMIT = 50_000;
+export const NODE_LIMIT = 50_000;
 
 const QUOTED_VARIABLE = 'within […] and {…} a variable is written in quotes: "${name}"';
 
@@ -114,6 +114,8 @@ export interface ParsedYaml {
   readonly root: SourceNode | undefined;
   /** Problems that leave the tree usable: duplicate keys, tags, numbers out of range. */
   readonly issues: readonly Issue[];
+  /** How many values it has, those of aliases wherever they are. */
+  readonly size: number;
 }
 
 /**
@@ -150,7 +152,7 @@ export function parseYaml(
     });
     throw new RecipeError(origin.label, onePerLine(issues));
   }
-  if (document.contents === null) return { origin, root: undefined, issues: [] };
+  if (document.contents === null) return { origin, root: undefined, issues: [], size: 0 };
   return { origin, ...buildTree(document, document.contents, origin, at) };
 }
 
@@ -232,7 +234,7 @@ function buildTree(
   contents: ParsedNode,
   origin: Origin,
   at: (start: number, end: number) => Position,
-): { root: SourceNode; issues: Issue[] } {
+): { root: SourceNode; issues: Issue[]; size: number } {
   const issues: Issue[] = [];
   const open = new Set<Node>();
   let nodes = 0;
@@ -343,5 +345,6 @@ function buildTree(
     throw new TypeError(`parseYaml: scalar of type ${typeof value}`);
   };
 
-  return { root: build(contents, "", rangeOf(contents)), issues };
+  const root = build(contents, "", rangeOf(contents));
+  return { root, issues, size: nodes };
 }

@@ -1,9 +1,9 @@
 /** @file Who set a value of a recipe, and what that value was laid over. */
-import type { DependentDefaults } from "./dependent-defaults.js";
+import type { Decider, DependentDefaults } from "./dependent-defaults.js";
 import type { Recipe } from "./schema.js";
 import { fieldsOf, shapeAt } from "./shapes.js";
 import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
-import type { MapEntry, MapNode, SourceNode } from "./source-tree.js";
+import type { KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
 
 /** One writer of a value. */
 export interface Writing {
@@ -21,7 +21,7 @@ export interface Provenance {
   value: unknown;
   /** Who wrote it, the last first; empty where it is a default. */
   writings: readonly Writing[];
-  /** Where the value comes from if nobody wrote it: `the edition's default`. */
+  /** Where the value comes from if nobody wrote it: `the default`. */
   defaultOf?: string;
   doc?: string;
 }
@@ -43,23 +43,29 @@ export function provenanceOf(
     isPresent: value !== undefined,
     value,
     writings: exact ? (entry === undefined ? [writing(node)] : chain(entry)) : [],
-    ...(!exact && { defaultOf: describeDecider(decider) }),
+    ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
   };
 }
 
-function describeDecider(decider: string | undefined): string {
+function describeDecider(root: MapNode, decider: Decider | undefined): string {
   switch (decider) {
     case "edition":
-      return "the edition's default";
+      return `the default of edition ${named(root, ["edition"])}`;
     case "model.preset":
-      return "the preset's value";
+      return `the value of preset ${named(root, ["model", "preset"])}`;
     case "model.family":
     case "model.config":
       return "the model family's default";
-    default:
+    case undefined:
       return "the default";
   }
+}
+
+/** The word at a path, and where it is written. */
+function named(root: MapNode, path: KeyPath): string {
+  const { node } = findNode(root, path);
+  return `${String(plainValue(node))}, ${formatPosition(node.at)}`;
 }
 
 function chain(entry: MapEntry): Writing[] {

@@ -109,16 +109,19 @@ function unknownKey(
   return { issue: { at: keyAt ?? node.at, message, details }, suggestion };
 }
 
+const PART = "a file without a name is a part: it is checked with the recipes that extend it";
+
 function missingKey(root: SourceNode, section: KeyPath, key: string): Issue {
   const place = findNode(root, section);
   const { keyAt, node } = place;
   const where = section.length === 0 ? "" : ` in ${section.join(".")}`;
   const field = fieldsAt(root, section)[key]!;
+  const isName = section.length === 0 && key === "name";
   return {
     // A whole recipe has no key: its first character.
     at: keyAt ?? { ...node.at, length: 1 },
     message: `missing key ${JSON.stringify(key)}${where}`,
-    details: [`${key}: ${field.doc}`, ...usedAs(place)],
+    details: [`${key}: ${field.doc}`, ...(isName ? [PART] : []), ...usedAs(place)],
   };
 }
 

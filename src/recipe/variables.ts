@@ -5,7 +5,7 @@
  */
 import type { Issue } from "./issues.js";
 import { nearest } from "./issues.js";
-import { parseYaml } from "./parse.js";
+import { NODE_LIMIT, parseYaml, SIZE_LIMIT_BYTES } from "./parse.js";
 import type { MapEntry, MapNode, Position, ScalarNode, SourceNode } from "./source-tree.js";
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g;
@@ -26,6 +26,9 @@ export function replaceVariables(
   const defined = definitions?.type === "map" ? definitions.entries : new Map<string, MapEntry>();
   const resolved = new Map<string, SourceNode | undefined>();
   const open: string[] = [];
+  // How many values variables have put in; as with aliases, few lines can make very many.
+  const count = nodeCounter();
+  let added = 0;
 
   const report = (at: Position, message: string, ...details: string[]): undefined => {
     issues.push({ at, message, details });
@@ -79,20 +82,35 @@ export function replaceVariables(
     if (whole !== null) {
       const name = whole[1]!.trim();
       const value = valueOf(name, at);
-      if (value === undefined) return { ...node, value: null, isReported: true };
+      const nothing: SourceNode = { ...node, value: null, isReported: true };
+      if (value === undefined || added > NODE_LIMIT) return nothing;
+      added += count(value);
+      if (added > NODE_LIMIT) {
+        report(at, `variables expand the recipe to more than ${NODE_LIMIT} values`);
+        return nothing;
+      }
       return { ...value, via: { text, kind: kindOf(name), usedAt: at } };
     }
     let via: SourceNode["via"];
+    let length = text.length;
     const replaced = text.replace(VARIABLE, (match, inner: string | undefined) => {
       if (inner === undefined) return "${";
       const name = inner.trim();
       const value = valueOf(name, at);
       if (value === undefined) return match;
       via ??= { text, kind: kindOf(name), usedAt: at };
-      if (value.type === "scalar" && value.value !== null) return String(value.value);
+      if (value.type === "scalar" && value.value !== null) {
+        const inserted = String(value.value);
+        length += inserted.length;
+        return length > SIZE_LIMIT_BYTES ? "" : inserted;
+      }
       report(at, `variable ${JSON.stringify(name)} is a ${value.type}, which no text can contain`);
       return match;
     });
+    if (length > SIZE_LIMIT_BYTES) {
+      report(at, `variables expand to a text of more than ${SIZE_LIMIT_BYTES} characters`);
+      return { ...node, value: null, isReported: true };
+    }
     return { ...node, value: replaced, ...(via !== undefined && { via }) };
   };
 
@@ -125,6 +143,22 @@ export function replaceVariables(
     ]),
   );
   return { root: { ...root, entries }, issues };
+}
+
+/** Returns a function that counts the values in a tree, each shared part of it once. */
+function nodeCounter(): (node: SourceNode) => number {
+  const counts = new WeakMap<SourceNode, number>();
+  const count = (node: SourceNode): number => {
+    if (node.type === "scalar") return 1;
+    const known = counts.get(node);
+    if (known !== undefined) return known;
+    const below =
+      node.type === "list" ? node.items : [...node.entries.values()].map((e) => e.value);
+    const total = below.reduce((sum, each) => sum + count(each), 1);
+    counts.set(node, total);
+    return total;
+  };
+  return count;
 }
 
 function kindOf(name: string): "variable" | "environment" {

@@ -41,7 +41,8 @@ describe("extends", () => {
       `r.yaml:1:1: missing key "name"
   1 | extends: parts/base.yaml
     | ^
-  name: Name of the run: its files go to runs/<name>/.`,
+  name: Name of the run: its files go to runs/<name>/.
+  a file without a name is a part: it is checked with the recipes that extend it`,
     );
   });
 

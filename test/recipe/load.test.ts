@@ -137,6 +137,7 @@ const cases: Record<string, [text: string, problems: string]> = {
     "",
     `r.yaml:1:1: missing key "name"
   name: Name of the run: its files go to runs/<name>/.
+  a file without a name is a part: it is checked with the recipes that extend it
 r.yaml:1:1: missing key "model"
   model: The model: from scratch (preset, config) or an existing one (name_or_path).
 r.yaml:1:1: the recipe has no stage
