@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { lockHolder } from "../../src/base/lock.js";
+import { readRunStatus } from "../../src/run/run-status.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
 import { isRunning, type Toy } from "./toy-runs.js";
 import {
@@ -183,6 +184,19 @@ test("a flood of output neither stops the stage nor fills the disk", async () =>
     expect(dropped).toBeGreaterThan(100 * 2 ** 20);
     const logs = stageFile(runs, "a", "out.log") + stageFile(runs, "a", "out.log.1");
     expect(logs).toContain("last words\n");
+  });
+});
+
+test("a reader of the events that goes away does not end the run", async () => {
+  await inTemporaryDirectory(async (runs) => {
+    const plan = unrulyPlan({ a: { steps: 4, what: "hang-until-save", at: 2 }, b: { steps: 1 } });
+    const run = startUnruly(toy, runs, plan);
+    await run.misbehaving("a");
+    // As `| head` does.
+    run.child.stdout!.destroy();
+    run.child.kill("SIGUSR2");
+    expect(await run.exited).toMatchObject({ code: 0, stderr: "" });
+    expect(readRunStatus(join(runs, "toy")).state).toBe("finished");
   });
 });
 
