@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runCli } from "../../src/cli.js";
-import type { PlanCommand, SampleCommand } from "../../src/commands/command.js";
+import type { PlanCommand, RunCommand, SampleCommand } from "../../src/commands/command.js";
 import { commandModules, packageVersion, runProgram } from "../../src/commands/program.js";
+import { settleOptions } from "../../src/commands/run-options.js";
 import { planLines } from "../../src/commands/plan.js";
 import { planRun } from "../../src/plan/plan.js";
 import { ExitCode } from "../../src/base/errors.js";
@@ -104,6 +105,50 @@ test("options reach their command", async () => {
     ["m"],
     { prompt: ["p", "q"], steps: 8, temperature: 0.5, seed: 42, runs: "runs", json: false },
   ]);
+});
+
+test("options of a run: times, counts and names reach it; wrong ones are usage errors", async () => {
+  const seen: unknown[] = [];
+  const record: RunCommand = (_args, options) => {
+    seen.push(settleOptions(options));
+    return Promise.resolve(ExitCode.ok);
+  };
+  const modules = { ...commandModules, run: () => Promise.resolve({ run: record }) };
+  const dllmRun = (...argv: string[]) => runProgram(["run", "r.yaml", ...argv], fakeIo(), modules);
+  await dllmRun();
+  expect(seen.at(-1)).toMatchObject({
+    ...{ jobs: 1, keepGoing: false, until: [], from: [], retries: 2, force: false, quiet: false },
+    ...{ graceMs: 120_000, stallTimeoutMs: 1_800_000, dryRun: false },
+  });
+  expect(seen.at(-1)).not.toHaveProperty("timeoutMs");
+  await dllmRun("-kqj", "4", "--until", "a,b", "--until", "c", "--grace", "1.5m");
+  expect(seen.at(-1)).toMatchObject({ jobs: 4, keepGoing: true, quiet: true, graceMs: 90_000 });
+  expect(seen.at(-1)).toMatchObject({ until: ["a", "b", "c"] });
+  await dllmRun("--stall-timeout", "0", "--timeout", "2h", "--retries", "0", "--from", "x");
+  expect(seen.at(-1)).toMatchObject({ stallTimeoutMs: 0, timeoutMs: 7_200_000, retries: 0 });
+  for (const wrong of [
+    ["--jobs", "0"],
+    ["--grace", "soon"],
+    ["--retries", "-1"],
+  ]) {
+    expect((await dllm("run", recipe, ...wrong)).exitCode).toBe(2);
+  }
+});
+
+test("run --dry-run is the plan, writes nothing, and names what is selected", async () => {
+  const runs = join(directory, "dry-runs");
+  const plan = await dllm("plan", recipe, "--runs", runs);
+  expect(await dllm("run", recipe, "-n", "--runs", runs)).toEqual(plan);
+  const part = await dllm("run", recipe, "-n", "--runs", runs, "--until", "pretrain");
+  expect(part.stdout).toBe(plan.stdout);
+  expect(part.stderr).toBe(
+    "--until and --from leave: prepare-tokenizer, prepare-pretrain, pretrain\n",
+  );
+  const typo = await dllm("run", recipe, "--runs", runs, "--until", "pretrian");
+  expect(typo.exitCode).toBe(2);
+  expect(typo.stderr).toContain('did you mean "pretrain"?');
+  const { existsSync } = await import("node:fs");
+  expect(existsSync(runs)).toBe(false);
 });
 
 test("validate", async () => {

@@ -1,5 +1,5 @@
 /** @file Supervision of real stage processes: deaths, hangs, leftovers, floods, signals. */
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { lockHolder } from "../../src/base/lock.js";
@@ -169,6 +169,38 @@ test("a suspended executor takes nobody for hung", async () => {
     expect(eventsOf(run.events, "stage-stalled")).toEqual([]);
     expect(eventsOf(run.events, "stage-stopped")).toMatchObject([{ checkpointStep: 1 }]);
   });
+});
+
+/** A memory cgroup of ours, where this machine lets us make one (version 1, as root). */
+function memoryGroup(limitBytes: number): string | undefined {
+  try {
+    const path = /^\d+:memory:(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))![1]!;
+    const group = join("/sys/fs/cgroup/memory", path, `dllm-test-${process.pid}`);
+    mkdirSync(group);
+    writeFileSync(join(group, "memory.limit_in_bytes"), String(limitBytes));
+    return group;
+  } catch {
+    return undefined;
+  }
+}
+
+test("a stage that the kernel kills for lack of memory is not tried again, and says what to do", async (context) => {
+  const group = memoryGroup(300 * 2 ** 20);
+  if (group === undefined) return context.skip("no memory cgroup can be made here");
+  try {
+    await inTemporaryDirectory(async (runs) => {
+      const plan = unrulyPlan({ a: { steps: 4, what: "eat-memory", at: 1, attempts: 9 } });
+      const run = startUnruly(toy, runs, plan, { ...retry }, { TOY_CGROUP: group });
+      expect(await run.exited).toMatchObject({ code: 1 });
+      const [failure] = eventsOf(run.events, "stage-failed");
+      expect(failure).toMatchObject({ reason: "oom" });
+      expect(failure!.message).toMatch(/^stage a: it ran out of memory/);
+      expect(failure!.details[0]).toMatch(/^lower per_device_train_batch_size/);
+      expect(eventsOf(run.events, "stage-started")).toHaveLength(1);
+    });
+  } finally {
+    rmdirSync(group);
+  }
 });
 
 test("a flood of output neither stops the stage nor fills the disk", async () => {
