@@ -1,6 +1,7 @@
 /** @file The `dllm` command: the one place that prints errors and decides the exit code. */
 import { CommanderError } from "commander";
-import { DllmError, ExitCode, errorCode, errorMessage } from "./base/errors.js";
+import { DllmError, ExitCode, errorMessage } from "./base/errors.js";
+import { outliveReaders } from "./base/lost-reader.js";
 import { sanitize } from "./base/sanitize.js";
 import type { CommandIo } from "./commands/command.js";
 import { runProgram } from "./commands/program.js";
@@ -45,12 +46,7 @@ function stackOf(error: unknown): string {
 
 /** The real terminal. */
 export function terminalIo(): CommandIo {
-  for (const stream of [process.stdout, process.stderr]) {
-    // A reader that went away (`dllm run … | head`) must not end a training.
-    stream.on("error", (error) => {
-      if (errorCode(error) !== "EPIPE") throw error;
-    });
-  }
+  outliveReaders();
   return {
     out: (line) => process.stdout.write(`${line}\n`),
     err: (line) => process.stderr.write(`${line}\n`),

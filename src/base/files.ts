@@ -288,16 +288,6 @@ export function openForAppending(
   };
 }
 
-/** Appends one line to a file that is not kept open. */
-export function appendLine(path: string, line: string): void {
-  const file = openForAppending(path);
-  try {
-    file.append(line);
-  } finally {
-    file.close();
-  }
-}
-
 function syncDirectory(path: string): void {
   sync({ point: "fsync", path }, "force to the disk", () => {
     const descriptor = openSync(path, "r");
@@ -307,6 +297,49 @@ function syncDirectory(path: string): void {
       closeSync(descriptor);
     }
   });
+}
+
+/**
+ * Moves the end of a file that another process appends to, from byte `start` on, to another file
+ * and empties it. Reads on until there is no more, at most `limit` bytes, and then empties at
+ * once: only what is written in that instant is lost. Not forced to the disk.
+ * @returns the bytes moved
+ */
+export function moveEnd(
+  from: string,
+  to: string,
+  { start, limit }: { start: number; limit: number },
+): number {
+  const temporary = temporaryPath(to);
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  let moved = 0;
+  const source = sync({ point: "cut", path: from, length: 0 }, "empty", () =>
+    openSync(from, constants.O_RDWR | constants.O_NOFOLLOW),
+  );
+  try {
+    const target = sync({ point: "create", path: temporary }, "write", () =>
+      openSync(temporary, "wx", FILE_MODE),
+    );
+    try {
+      while (moved < limit) {
+        const read = readSync(source, buffer, 0, buffer.length, start + moved);
+        if (read === 0) break;
+        const bytes = buffer.subarray(0, read);
+        sync({ point: "write", path: temporary, bytes }, "write", () => writeSync(target, bytes));
+        moved += read;
+      }
+      ftruncateSync(source, 0);
+    } finally {
+      closeSync(target);
+    }
+    sync({ point: "rename", path: to, from: temporary }, "write", () => renameSync(temporary, to));
+    return moved;
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw ioError("empty", from, error);
+  } finally {
+    closeSync(source);
+  }
 }
 
 /** Cuts a file to a length, and forces that to the disk. */

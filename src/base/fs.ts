@@ -3,7 +3,6 @@
  * (a test checks). What is published is published by a rename; see manifest.ts and files.ts.
  */
 export {
-  appendLine,
   ioError,
   linkAtomic,
   makeDirectory,

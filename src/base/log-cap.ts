@@ -2,10 +2,10 @@
  * @file Keeps a log small that another process writes. A stage writes `out.log` directly, so that
  * no pipe can fill and no dead executor can block it; the executor looks at its size now and
  * then, moves the end of a file that has grown too large to `out.log.1`, and empties it. The stage
- * goes on at the new end because it appends. What comes between the copy and the emptying is lost.
+ * goes on at the new end because it appends.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, statSync } from "node:fs";
-import { appendLine, ioError, writeFileAtomic } from "./files.js";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { moveEnd, openForAppending } from "./files.js";
 
 /** A log is at most this, plus what can be written between two looks. */
 const LIMIT_BYTES = 32 * 2 ** 20;
@@ -18,17 +18,27 @@ export function olderLog(path: string): string {
 }
 
 /** Cuts a log that is larger than the limit. @returns the bytes that are gone, 0 when none are */
-export async function capLog(
+export function capLog(
   path: string,
   { limit = LIMIT_BYTES, kept = KEPT_BYTES }: { limit?: number; kept?: number } = {},
-): Promise<number> {
+): number {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= limit) return 0;
-  await writeFileAtomic(olderLog(path), piecesOf(path, size - kept, size));
-  const dropped = emptyFile(path) - kept;
-  const note = `[dllm] ${dropped} bytes of output were dropped; ${olderLog(path)} has the last ${kept}`;
-  appendLine(path, note);
-  return dropped;
+  const start = size - kept;
+  // A writer that is quicker than this is not waited for.
+  const moved = moveEnd(path, olderLog(path), { start, limit: 2 * kept });
+  noteInLog(path, `${start} bytes of output were dropped; ${olderLog(path)} has the last ${moved}`);
+  return start;
+}
+
+/** Adds a line of ours to a log that another process writes, too. */
+export function noteInLog(path: string, line: string): void {
+  const file = openForAppending(path);
+  try {
+    file.append(`[dllm] ${line}`);
+  } finally {
+    file.close();
+  }
 }
 
 /** Returns the last bytes of a file as text; an absent file has none. */
@@ -52,21 +62,5 @@ function* piecesOf(path: string, start: number, end: number): Generator<Uint8Arr
     }
   } finally {
     closeSync(file);
-  }
-}
-
-/** Empties a file. @returns its size before */
-function emptyFile(path: string): number {
-  try {
-    const file = openSync(path, "r+");
-    try {
-      const { size } = fstatSync(file);
-      ftruncateSync(file, 0);
-      return size;
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    throw ioError("empty", path, error);
   }
 }

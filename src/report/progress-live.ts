@@ -52,6 +52,7 @@ export function createLiveProgress({ err, now, stdout, stderr }: LiveOptions): {
   const notices: string[] = [];
   let wrapper: Wrapper | undefined;
   let madeAt = -Infinity;
+  let later: NodeJS.Timeout | undefined;
   let finish: (how: "done" | "failed") => void = () => undefined;
   const ended = new Promise<"done" | "failed">((resolve) => (finish = resolve));
   let drawing: Promise<unknown> | undefined;
@@ -62,6 +63,8 @@ export function createLiveProgress({ err, now, stdout, stderr }: LiveOptions): {
     return [view.headline(), ...lines].join("\n");
   };
   const refresh = (): void => {
+    clearTimeout(later);
+    later = undefined;
     if (!wrapper) return;
     madeAt = now();
     wrapper.title = text();
@@ -96,6 +99,8 @@ export function createLiveProgress({ err, now, stdout, stderr }: LiveOptions): {
       if (notice !== undefined && isLasting(event)) notices.push(notice);
       if (event.event === "run-started") start();
       else if (event.event !== "stage-progress" || now() - madeAt >= TEXT_INTERVAL_MS) refresh();
+      // The last report before a long silence must be seen too.
+      else later ??= setTimeout(refresh, TEXT_INTERVAL_MS);
     },
     async end() {
       finish(view.hasFailed() ? "failed" : "done");

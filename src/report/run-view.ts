@@ -130,9 +130,7 @@ export function createRunView(now: () => number): RunView {
     const part = (state: StageState, shown: number, more: string): ViewLine[] => {
       const left = count(state) - shown;
       const shownLines = first(state, shown).map(lineOf);
-      return left > 0
-        ? [...shownLines, { state, text: `${shown > 0 ? "and " : ""}${left} ${more}` }]
-        : shownLines;
+      return left > 0 ? [...shownLines, { state, text: `${left} ${more}` }] : shownLines;
     };
     const failures = part("failed", Math.min(FAILURES_SHOWN, count("failed")), "more failed");
     const waiting = part("waiting", Math.min(WAITING_SHOWN, count("waiting")), "more waiting");
@@ -151,12 +149,12 @@ export function createRunView(now: () => number): RunView {
   return {
     take,
     headline() {
-      const ended = stages.size - count("waiting") - count("running");
+      const done = count("finished") + count("reused");
       const ofTrials =
         trials &&
         `${trials.total} trials` + (trials.stopped > 0 ? `, ${trials.stopped} stopped early` : "");
       return [
-        `${name}: ${ended} of ${stages.size} stages`,
+        `${name}: ${done} of ${stages.size} stages`,
         ...(isOver || count("running") === 0 ? [] : [`${count("running")} running`]),
         ...(count("failed") === 0 ? [] : [`${count("failed")} failed`]),
         ...(ofTrials === undefined ? [] : [ofTrials]),

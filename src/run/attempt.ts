@@ -88,7 +88,7 @@ export async function startAttempt(
   async function finish(): Promise<{ outcome: StageOutcome; mayStartLater: boolean }> {
     const { exit, leftovers } = await child.exited;
     ladder.end();
-    await supervision.end();
+    supervision.end();
     if (leftovers.length > 0) emit({ event: "leftovers-killed", stage: id, processes: leftovers });
     world.onReport(stage);
     const outcome = judgeExit(store, {

@@ -4,8 +4,7 @@
  */
 import { join } from "node:path";
 import { startActiveTimer } from "../base/active-time.js";
-import { appendLine } from "../base/fs.js";
-import { capLog } from "../base/log-cap.js";
+import { capLog, noteInLog } from "../base/log-cap.js";
 import { stageFiles, type StageMessage } from "../plan/stage-files.js";
 import type { RunEvent } from "../report/events.js";
 import { isStopped, peakResidentBytes, threadStates } from "./process-state.js";
@@ -25,7 +24,7 @@ export interface SupervisionInputs {
 export interface Supervision {
   onMessage(message: StageMessage): void;
   /** Ends the watching and leaves the log small. */
-  end(): Promise<void>;
+  end(): void;
   hasStalled(): boolean;
   /** The most memory seen so far. */
   peakRssBytes(): number | undefined;
@@ -41,17 +40,20 @@ export function supervise(inputs: SupervisionInputs): Supervision {
   let peak: number | undefined;
   let waiting = false;
   let stalled = false;
+  let hasReported = false;
   let answerTimer: NodeJS.Timeout | undefined;
 
-  const cutLog = async (): Promise<void> => {
-    // The log is no reason to end a training: where it cannot be cut it is left.
-    const droppedBytes = await capLog(logPath).catch(() => 0);
-    if (droppedBytes > 0) emit({ event: "log-cut", stage, droppedBytes });
+  const cutLog = (): void => {
+    try {
+      const droppedBytes = capLog(logPath);
+      if (droppedBytes > 0) emit({ event: "log-cut", stage, droppedBytes });
+    } catch {
+      // The log is no reason to end a training: where it cannot be cut it is left.
+    }
   };
-  let cutting: Promise<void> | undefined;
   const look = setInterval(() => {
     if (pid !== undefined) peak = peakResidentBytes(pid) ?? peak;
-    cutting ??= cutLog().finally(() => (cutting = undefined));
+    cutLog();
   }, LOOK_MS);
 
   const stall =
@@ -64,11 +66,12 @@ export function supervise(inputs: SupervisionInputs): Supervision {
   function onStall(): void {
     stalled = true;
     emit({ event: "stage-stalled", stage, seconds: stallTimeoutMs / 1000 });
-    inputs.reportState();
+    // Before it listens, the signal would make Node open a port for a debugger.
+    if (hasReported) inputs.reportState();
     answerTimer = setTimeout(() => {
       const threads = pid === undefined ? [] : threadStates(pid);
       for (const line of [`stalled; threads of process ${pid}:`, ...threads]) {
-        appendLine(logPath, `[dllm] ${line}`);
+        noteInLog(logPath, line);
       }
       inputs.stopStage();
     }, ANSWER_MS);
@@ -76,15 +79,15 @@ export function supervise(inputs: SupervisionInputs): Supervision {
 
   return {
     onMessage({ type }) {
+      hasReported = true;
       waiting = type === "waiting";
       if (!stalled) stall?.restart();
     },
-    async end() {
+    end() {
       clearInterval(look);
       clearTimeout(answerTimer);
       stall?.cancel();
-      await cutting;
-      await cutLog();
+      cutLog();
     },
     hasStalled: () => stalled,
     peakRssBytes: () => peak,

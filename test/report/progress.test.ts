@@ -1,11 +1,12 @@
 /** @file What people read while a run runs. */
 import { Writable } from "node:stream";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { createEta } from "../../src/report/eta.js";
 import type { RunEvent, StampedEvent } from "../../src/report/events.js";
 import { createLiveProgress } from "../../src/report/progress-live.js";
 import { progressBar, progressText } from "../../src/report/progress-text.js";
 import { createProgress } from "../../src/report/progress.js";
+import { createRunView } from "../../src/report/run-view.js";
 
 function stamped(event: RunEvent): StampedEvent {
   return { time: "2026-01-01T00:00:00.000Z", elapsed_s: 0, ...event };
@@ -221,4 +222,85 @@ test("the time left is measured from the first report on, and not guessed", () =
   // A new phase starts over.
   expect(at(10, 10_000)).toBeUndefined();
   expect(eta.update({ done: 30, unit: "step" }, 20_000)).toBeUndefined();
+});
+
+describe("a view of many stages", () => {
+  const many = (count: number, trials?: number) => {
+    const view = createRunView(() => 0);
+    const all = Array.from({ length: count }, (_, i) => ({
+      ...{ id: `s${i}`, kind: "sft", action: "run", reason: "no artifact yet", fingerprint: "f" },
+    })) as unknown as typeof stages;
+    const begin: RunEvent = { event: "run-started", run: "x", directory: "/x", stages: all };
+    view.take(stamped({ ...begin, ...(trials !== undefined && { trials }) }));
+    const take = (event: RunEvent) => view.take(stamped(event));
+    const start = (stage: string) =>
+      take({
+        event: "stage-started",
+        stage,
+        fingerprint: "f",
+        attempt: 1,
+        pid: 1,
+        threads: 1,
+        gpus: [],
+      });
+    const fail = (stage: string) =>
+      take({ event: "stage-failed", stage, reason: "oom", exitCode: 1, message: "", details: [] });
+    return { view, take, start, fail };
+  };
+
+  test("shows what runs, failed and comes next, and counts the others", () => {
+    const { view, take, start, fail } = many(50);
+    for (let i = 0; i < 20; i++) {
+      start(`s${i}`);
+      take(finished(`s${i}`, 1));
+    }
+    take({ event: "stage-reused", stage: "s20", reason: "finished", fingerprint: "f" });
+    fail("s21");
+    take({ event: "stage-skipped", stage: "s22", because: "it needs s21, which failed" });
+    start("s23");
+    start("s24");
+    take({ event: "stage-progress", stage: "s24", done: 1, total: 4, unit: "step" });
+    expect(view.headline()).toBe("x: 21 of 50 stages, 2 running, 1 failed");
+    expect(view.lines(20).map(({ state, text }) => `${state}: ${text}`)).toEqual([
+      "reused: 1 reused",
+      "finished: 20 finished",
+      "skipped: 1 not run",
+      "failed: s21  failed: oom",
+      "running: s23  no artifact yet",
+      "running: s24  █████░░░░░░░░░░░░░░░ step 1/4 (25 %)",
+      "waiting: s25  no artifact yet",
+      "waiting: s26  no artifact yet",
+      "waiting: s27  no artifact yet",
+      "waiting: 22 more waiting",
+    ]);
+    expect(view.lines(50)).toHaveLength(50);
+  });
+
+  test("never takes more lines than there are, whatever happens", () => {
+    const { view, start, fail, take } = many(3000, 1000);
+    for (let i = 0; i < 3000; i++) {
+      start(`s${i}`);
+      if (i % 7 === 0) fail(`s${i}`);
+      else if (i % 5 !== 0) take(finished(`s${i}`, 1));
+      if (i % 500 === 0) {
+        for (const limit of [6, 10, 20])
+          expect(view.lines(limit).length).toBeLessThanOrEqual(limit);
+      }
+    }
+    take({
+      event: "trial-stopped-early",
+      trial: "t",
+      rung: 1,
+      metric: "loss",
+      value: 1,
+      rank: 2,
+      reached: 2,
+    });
+    expect(view.headline()).toMatch(
+      /^x: \d+ of 3000 stages, \d+ running, 429 failed, 1000 trials, 1 stopped early$/,
+    );
+    const texts = view.lines(20).map(({ text }) => text);
+    expect(texts).toContain("424 more failed");
+    expect(texts.filter((text) => /failed: oom/.test(text))).toHaveLength(5);
+  });
 });
