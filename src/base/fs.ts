@@ -4,6 +4,7 @@
  */
 export {
   appendLine,
+  appendFile,
   ioError,
   linkAtomic,
   makeDirectory,
