@@ -171,7 +171,11 @@ export async function appendFile(path: string, data: FileData): Promise<void> {
   await writePieces(path, "append", data);
 }
 
-async function writePieces(path: string, mode: "replace" | "append", data: FileData): Promise<void> {
+async function writePieces(
+  path: string,
+  mode: "replace" | "append",
+  data: FileData,
+): Promise<void> {
   const pieces =
     typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   const action = "write";
