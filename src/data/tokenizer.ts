@@ -16,6 +16,7 @@ import {
   type ChatMessage,
   type RenderOptions,
 } from "./chat-template.js";
+import { tokenizerFiles } from "./tokenizer-files.js";
 
 export interface Tokenizer {
   /** Token ids of a text; addSpecialTokens (default false) wraps them in [CLS] and [SEP]. */
@@ -43,14 +44,6 @@ export interface Tokenizer {
   readonly chatTemplate: string;
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
 }
-
-/** The files that make a tokenizer directory; only tokenizer.json is required. */
-export const tokenizerFiles = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "chat_template.jinja",
-] as const;
 
 type JsonRecord = Record<string, unknown>;
 
