@@ -9,6 +9,7 @@ import { join } from "node:path";
 import * as huggingFace from "@huggingface/tokenizers";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
 import { normalizeBertText, type BertNormalizerOptions } from "./bert-normalizer.js";
+import { cacheWords } from "./bpe-cache.js";
 import { byteLevelPattern } from "./bpe-trainer.js";
 import {
   chatRenderer,
@@ -58,12 +59,15 @@ interface TokenizerJson {
 interface PreTokenizerJson {
   type: string;
   pretokenizers?: PreTokenizerJson[];
+  use_regex?: boolean;
+  add_prefix_space?: boolean;
 }
 
 /** What of the library is used here: its own declarations do not resolve under NodeNext. */
 interface LibraryTokenizer {
   normalizer: ((text: string) => string) | null;
   pre_tokenizer: LibraryPreTokenizer | null;
+  model: { encode(tokens: string[]): string[] };
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
   decode(
     ids: number[],
@@ -280,6 +284,11 @@ function createLibraryTokenizer(
     library.normalizer = (text) => normalizeBertText(text, options);
   }
   useUnicodeWhiteSpace(library.pre_tokenizer, json.pre_tokenizer);
+  // With a space put before the text, the words of the text are not those of the model.
+  const { type, use_regex: splits = true, add_prefix_space: prefix } = json.pre_tokenizer ?? {};
+  if (json.model.type === "BPE" && type === "ByteLevel" && splits && !prefix) {
+    cacheWords(library.pre_tokenizer as Parameters<typeof cacheWords>[0], library.model);
+  }
   return library;
 }
 
