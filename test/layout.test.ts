@@ -5,6 +5,7 @@ import { importsOf, loadedWith, sourceFiles } from "./support/imports.js";
 const domain = ["base", "graph", "engine", "model", "data", "diffusion"];
 const belowStages = [
   ...domain,
+  "hub",
   "recipe",
   "plan",
   "report",
@@ -20,7 +21,8 @@ const ranks: Readonly<Record<string, readonly string[]>> = {
   graph: ["base"],
   engine: ["base", "graph"],
   model: ["base", "graph", "engine"],
-  data: ["base"],
+  hub: ["base"],
+  data: ["base", "hub"],
   diffusion: ["base"],
   recipe: ["base"],
   plan: ["base", "recipe"],
@@ -29,7 +31,7 @@ const ranks: Readonly<Record<string, readonly string[]>> = {
   train: domain,
   sample: domain,
   evaluate: [...domain, "sample"],
-  export: ["base", "graph", "engine", "model", "data"],
+  export: ["base", "graph", "engine", "model", "data", "hub"],
   chat: ["base", "sample", "data", "model"],
   stages: belowStages,
   commands: [...belowStages, "stages", "run", "chat"],

@@ -160,11 +160,28 @@ const APPEND_FLAGS =
  * not published yet; a final name needs writeFileAtomic or publishDirectory.
  */
 export async function writeFile(path: string, data: FileData): Promise<void> {
+  await writePieces(path, "replace", data);
+}
+
+/**
+ * Adds to the end of a file, piece by piece; what was added before a failure stays. Only for
+ * files that are checked as a whole before they get their final name.
+ */
+export async function appendFile(path: string, data: FileData): Promise<void> {
+  await writePieces(path, "append", data);
+}
+
+async function writePieces(
+  path: string,
+  mode: "replace" | "append",
+  data: FileData,
+): Promise<void> {
   const pieces =
     typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   const action = "write";
+  const flags = mode === "append" ? APPEND_FLAGS : WRITE_FLAGS;
   const handle = await guarded({ point: "create", path }, action, () =>
-    open(path, WRITE_FLAGS, FILE_MODE),
+    open(path, flags, FILE_MODE),
   );
   try {
     for await (const piece of pieces) {

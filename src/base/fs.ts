@@ -3,6 +3,7 @@
  * (a test checks). What is published is published by a rename; see manifest.ts and files.ts.
  */
 export {
+  appendFile,
   ioError,
   linkAtomic,
   makeDirectory,

@@ -6,12 +6,22 @@
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { DatasetArgs, DatasetSeparator } from "../recipe/schema.js";
 
+/** One dataset of a mix, from the string or from the list form of `dataset_args`. */
 export interface DatasetPart {
+  /** A path, `npm:<package>/<path>`, or a repository of the hub. */
   name: string;
-  /** Row limits per split are integers, everything else is a string. */
-  options: Readonly<Record<string, string | number>>;
-  /** Branch, tag or commit of a hub dataset. */
+  /** A configuration of the dataset; the reference writes it `name` in brackets. */
+  config?: string;
+  /** The split to train on, where it is not `train`. */
+  split?: string;
+  /** Branch, tag or commit of a repository; `main` where absent. */
   revision?: string;
+  /** Sampling weight. A mix whose parts have one is interleaved, any other is concatenated. */
+  weight?: number;
+  /** At most so many rows of each split, the first ones. */
+  maxSamples?: number;
+  /** Row limits per split (`train`, `test`) are integers, everything else is a string. */
+  options: Readonly<Record<string, string | number>>;
 }
 
 /** One part as the reference's parse_spec reads it; the name is null for `key=value` parts. */
@@ -39,7 +49,7 @@ export function parseDatasetArgs(
         details: ['expected "name" or "name[train:1000,test:100]"'],
       });
     }
-    return { name, options };
+    return liftOptions(name, options);
   });
   if (parts.length === 0) {
     throw new DllmError("no dataset is named", {
@@ -54,8 +64,7 @@ export function parseDatasetArgs(
 }
 
 /**
- * Returns the datasets of either form of `dataset_args`. In the list form, `config` is what the
- * text form calls `name`.
+ * Returns the datasets of either form of `dataset_args`.
  * @throws DllmError 65 as parseDatasetArgs
  */
 export function datasetParts(
@@ -63,11 +72,50 @@ export function datasetParts(
   separators: readonly DatasetSeparator[],
 ): DatasetPart[] {
   if (typeof args === "string") return parseDatasetArgs(args, separators);
-  return args.map(({ name, revision, config, ...options }) => ({
+  return args.map(({ name, ...options }) => liftOptions(name, options));
+}
+
+/**
+ * Returns a part whose options of a general meaning have become fields of their own.
+ * @throws DllmError 65 for a weight or max_samples that is no number
+ */
+export function liftOptions(
+  name: string,
+  options: Readonly<Record<string, string | number>>,
+): DatasetPart {
+  const rest = new Map(Object.entries(options));
+  const take = (key: string): string | number | undefined => {
+    const value = rest.get(key);
+    rest.delete(key);
+    return value;
+  };
+  const text = (...keys: string[]): string | undefined => {
+    const value = keys.map(take).find((each) => each !== undefined);
+    return value === undefined ? undefined : String(value);
+  };
+  const number = (key: string, isValid: (value: number) => boolean): number | undefined => {
+    const value = take(key);
+    if (value === undefined) return undefined;
+    if (value !== "" && isValid(Number(value))) return Number(value);
+    throw new DllmError(`dataset "${name}": ${key} is "${value}"`, {
+      exitCode: ExitCode.invalidInput,
+      details: [`expected a positive number, such as ${key}:2`],
+    });
+  };
+  const config = text("config", "name");
+  const split = text("split");
+  const revision = text("revision");
+  const weight = number("weight", (value) => value > 0 && Number.isFinite(value));
+  const maxSamples = number("max_samples", (value) => value > 0 && Number.isSafeInteger(value));
+  return {
     name,
-    options: { ...options, ...(config !== undefined && { name: config }) },
+    ...(config !== undefined && { config }),
+    ...(split !== undefined && { split }),
     ...(revision !== undefined && { revision }),
-  }));
+    ...(weight !== undefined && { weight }),
+    ...(maxSamples !== undefined && { maxSamples }),
+    options: Object.fromEntries(rest),
+  };
 }
 
 /** Returns the trimmed, non-empty parts of a dataset string. */

@@ -1,35 +1,27 @@
 /**
- * @file Where data comes from: local files and folders, and files that an npm package ships.
- * `pinSource` finds and hashes them when a run is planned; `readSource` reads them later and
- * refuses contents that have changed since.
+ * @file Where data comes from: local files and folders, files that an npm package ships, and
+ * datasets of the hub. `pinSource` finds and hashes local ones when a run is planned;
+ * open-source.ts reads them later and refuses contents that have changed since.
  *
- * - `.txt`: one row per paragraph (separated by blank lines). DIFFERS: Hugging Face's text loader
- *   gives one row per line, which tears the hard-wrapped prose of old books apart
- *   (test/data/sources.test.ts).
- * - `.jsonl`: one row per line. `.json`: a list of rows.
- * - a folder: `train`, `test` with one of these endings; or else all of its `.txt`, as train.
+ * A folder is read as: `train` and `test` with one of the readable endings; or all of its `.txt`,
+ * as train; or a copy of a dataset's repository, laid out as on the hub.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
+import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError, sha256File } from "../base/fs.js";
-import type { JsonObject } from "../base/json.js";
-import type { PinnedFile, SourceParams } from "../plan/params.js";
+import type { PinnedFile } from "../plan/params.js";
 import type { DatasetPart } from "./dataset-args.js";
-import type { Splits } from "./splits.js";
-
-/** A row as it stands in its file: a text, or a JSON object. */
-export interface SourceRow {
-  value: string | JsonObject;
-  /** `path:line` for errors. */
-  where: string;
-}
+import { formatOf } from "./formats/bytes.js";
+import { isReadable, readableEndings } from "./formats/file-rows.js";
+import { chooseFiles, datasetLayout } from "./hub-layout.js";
+import { knownDataset } from "./known-datasets.js";
+import { rowOptions } from "./row-mapping.js";
 
 const SPLITS = ["train", "test"];
-const ENDINGS = [".jsonl", ".json", ".txt"];
 const NPM_PREFIX = "npm:";
 const READ_BYTES = 1 << 20;
 
@@ -44,17 +36,25 @@ export async function pinSource(
   part: DatasetPart,
   { baseDirectory }: { baseDirectory: string },
 ): Promise<{ location: string; files: PinnedFile[] }> {
-  const path = await findSource(part.name, baseDirectory);
+  const path = await findSource(part.name, baseDirectory, "BASE_DATASETS_DIR");
   const isFolder = (await stat(path)).isDirectory();
   const location = isFolder ? path : dirname(path);
-  const names = isFolder ? await chooseFiles(part.name, path) : [basename(path)];
-  if (!isFolder && !ENDINGS.includes(extname(path))) {
+  if (!isFolder && !isReadable(path)) {
     throw invalid(`dataset "${part.name}": files ending in "${extname(path)}" cannot be read`, [
-      `expected one of ${ENDINGS.join(", ")}, or a folder`,
+      `expected one of ${readableEndings.join(", ")}, or a folder`,
     ]);
   }
-  checkOptions(part, names);
-  return { location, files: await pinFiles(location, names) };
+  const splits = isFolder
+    ? await chooseFolderFiles(part, path)
+    : { [splitOf(path)]: [basename(path)] };
+  checkOptions(part, Object.values(splits).flat());
+  const files: PinnedFile[] = [];
+  for (const [split, names] of Object.entries(splits)) {
+    for (const file of await pinFiles(location, names)) {
+      files.push(splitOf(file.path) === split ? file : { ...file, split });
+    }
+  }
+  return { location, files };
 }
 
 /** Returns the pins of files that exist, in the order given. */
@@ -64,19 +64,35 @@ export async function pinFiles(location: string, names: readonly string[]): Prom
   return files;
 }
 
-/** Returns the absolute path of a dataset, tokenizer or model named in a recipe. */
-export async function findSource(name: string, baseDirectory: string): Promise<string> {
-  const path = name.startsWith(NPM_PREFIX)
-    ? await findInPackage(name, baseDirectory)
-    : resolve(baseDirectory, name);
+/**
+ * Returns the absolute path of a dataset, tokenizer or model named in a recipe.
+ * @param baseVariable environment variable of a folder that holds them by name, as dLLM has it
+ * @throws DllmError 66 naming every place that was looked in
+ */
+export async function findSource(
+  name: string,
+  baseDirectory: string,
+  baseVariable?: "BASE_DATASETS_DIR" | "BASE_MODELS_DIR",
+): Promise<string> {
+  const isPackage = name.startsWith(NPM_PREFIX);
+  const path = isPackage ? await findInPackage(name, baseDirectory) : resolve(baseDirectory, name);
   if (await exists(path)) return path;
+  const places = [path];
+  const base = baseVariable === undefined ? undefined : process.env[baseVariable];
+  if (base && !isAbsolute(name) && !isPackage && !name.split(/[\\/]/).includes("..")) {
+    const below = resolve(base, name);
+    if (await exists(below)) return below;
+    places.push(`${below} (${baseVariable})`);
+  }
   throw new DllmError(`"${name}": no such file or folder`, {
     exitCode: ExitCode.notFound,
     details: [
-      `looked for ${path}`,
-      ...(isAbsolute(name) || name.startsWith(NPM_PREFIX)
+      ...places.map((place) => `looked for ${place}`),
+      ...(isAbsolute(name) || isPackage
         ? []
-        : ["names are paths relative to the recipe, or npm:<package>/<path>"]),
+        : [
+            "names are paths relative to the recipe, npm:<package>/<path>, or owner/name on the hub",
+          ]),
     ],
   });
 }
@@ -112,52 +128,80 @@ async function findInPackage(name: string, baseDirectory: string): Promise<strin
   });
 }
 
-async function chooseFiles(name: string, folder: string): Promise<string[]> {
+/** Files of a folder by split. */
+async function chooseFolderFiles(
+  part: DatasetPart,
+  folder: string,
+): Promise<Readonly<Record<string, readonly string[]>>> {
   const entries = (await readdir(folder)).sort();
-  const chosen = SPLITS.flatMap((split) => {
-    const found = ENDINGS.map((ending) => split + ending).filter((f) => entries.includes(f));
+  const readable = entries.filter(isReadable);
+  const named: Record<string, string[]> = {};
+  for (const split of SPLITS) {
+    const found = readable.filter((file) => stemOf(file) === split);
     if (found.length > 1) {
-      throw invalid(`dataset "${name}": several files for split "${split}"`, [
+      throw invalid(`dataset "${part.name}": several files for split "${split}"`, [
         `found: ${found.join(", ")}`,
       ]);
     }
-    return found;
-  });
-  const files = chosen.length > 0 ? chosen : entries.filter((file) => extname(file) === ".txt");
-  if (files.length === 0) {
-    throw invalid(`dataset "${name}": nothing to read in the folder`, [
+    if (found.length === 1) named[split] = found;
+  }
+  const isPlain = part.config === undefined && part.split === undefined;
+  if (isPlain && named["train"] !== undefined) return named;
+  const texts = entries.filter((file) => extname(file) === ".txt");
+  if (isPlain && texts.length > 0 && texts.length === readable.length) return { train: texts };
+  const all = (await readdir(folder, { recursive: true })).map((file) =>
+    file.replaceAll("\\", "/"),
+  );
+  const readme = join(folder, "README.md");
+  const layout = await datasetLayout(
+    all.sort(),
+    existsSync(readme) ? readFileSync(readme, "utf8") : undefined,
+  );
+  if (Object.keys(layout.configs).length === 0) {
+    throw invalid(`dataset "${part.name}": nothing to read in the folder`, [
       `looked in ${folder}`,
-      `expected train and test (${ENDINGS.join(", ")}), or .txt files`,
+      `expected train and test (${readableEndings.join(", ")}), or .txt files`,
     ]);
   }
-  return files;
+  return chooseFiles(part.name, layout, layoutChoice(part));
 }
 
-/** The split that a file belongs to. */
-function splitOf(path: string): string {
-  const stem = basename(path, extname(path));
+/** What a part of a mix takes from a dataset that has configurations and splits. */
+export function layoutChoice({
+  name,
+  config,
+  split,
+}: Pick<DatasetPart, "name" | "config" | "split">): {
+  config: string | null | undefined;
+  splitNames: Readonly<Record<string, string>>;
+} {
+  const known = knownDataset(name);
+  return {
+    config: config ?? known?.config,
+    splitNames: { ...known?.splits, ...(split !== undefined && { train: split }) },
+  };
+}
+
+function stemOf(path: string): string {
+  const name = basename(path);
+  return name.slice(0, name.toLowerCase().indexOf(formatOf(name)));
+}
+
+/** The split that a pinned file belongs to by its name. */
+export function splitOf(path: string): string {
+  const stem = stemOf(path);
   return SPLITS.includes(stem) ? stem : "train";
 }
 
 /** Refuses options that would silently do nothing. */
-function checkOptions(part: DatasetPart, files: readonly string[]): void {
+export function checkOptions(part: DatasetPart, files: readonly string[] = []): void {
   for (const key of Object.keys(part.options)) {
-    if (SPLITS.includes(key)) continue;
+    if (SPLITS.includes(key) || rowOptions.includes(key)) continue;
     throw invalid(`dataset "${part.name}": unknown option "${key}"`, [
-      `expected row limits of ${SPLITS.join(" and ")}, such as [train:1000]`,
-      `files: ${files.join(", ")}`,
+      `expected row limits of ${SPLITS.join(" and ")}, such as [train:1000], or ${rowOptions.join(", ")}`,
+      ...(files.length > 0 ? [`files: ${files.join(", ")}`] : []),
     ]);
   }
-}
-
-/**
- * Returns the content of a pinned file.
- * @throws DllmError 66 when it is gone, 65 when its content is not the pinned one
- */
-export async function readPinnedFile(location: string, file: PinnedFile): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  for await (const piece of pinnedFilePieces(location, file)) pieces.push(piece);
-  return Buffer.concat(pieces);
 }
 
 /**
@@ -184,124 +228,30 @@ export async function* pinnedFilePieces(
   }
   const sha256 = hash.digest("hex");
   if (sha256 !== file.sha256) {
-    throw invalid(`${path}: changed since the run was planned`, [
-      `found:    ${bytes} bytes, sha256 ${sha256}`,
-      `expected: ${file.bytes} bytes, sha256 ${file.sha256}`,
-      "run the command again to plan with the new content",
-    ]);
+    throw changed(path, file, { bytes, sha256 });
   }
 }
 
 /**
- * Returns the rows of a pinned source by split.
- * @throws DllmError 66 when a file is gone; 65 when it has changed or a row cannot be read
+ * Checks that a file is what was pinned.
+ * @throws DllmError 66 when it is gone, 65 when its content is not the pinned one
  */
-export async function readSource(
-  source: SourceParams,
-  location: string,
-): Promise<Splits<SourceRow>> {
-  const splits: Record<string, SourceRow[]> = {};
-  for (const file of source.files) {
-    const rows = (splits[splitOf(file.path)] ??= []);
-    const path = join(location, file.path);
-    const bytes = await readPinnedFile(location, file);
-    for (const row of rowsOfFile(path, bytes)) rows.push(row);
-  }
-  return splits;
+export async function checkPinnedFile(location: string, file: PinnedFile): Promise<void> {
+  const path = join(location, file.path);
+  const found = await sha256File(path);
+  if (found.sha256 !== file.sha256) throw changed(path, file, found);
 }
 
-function rowsOfFile(path: string, bytes: Buffer): Iterable<SourceRow> {
-  switch (extname(path)) {
-    case ".jsonl":
-      return jsonLines(path, bytes);
-    case ".json":
-      return jsonList(path, bytes);
-    default:
-      return paragraphs(path, bytes);
-  }
-}
-
-const NEWLINE = 10;
-
-/** Yields the lines of a file; decoded one by one, as a string cannot hold a huge file. */
-function* linesOf(path: string, bytes: Buffer): Generator<{ line: number; text: string }> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let line = 0;
-  for (let start = 0; start < bytes.length;) {
-    let end = bytes.indexOf(NEWLINE, start);
-    if (end < 0) end = bytes.length;
-    line++;
-    let text: string;
-    try {
-      text = decoder.decode(bytes.subarray(start, end));
-    } catch (cause) {
-      throw invalid(`${path}:${line}: not UTF-8 text`, ["convert the file to UTF-8"], cause);
-    }
-    yield { line, text: text.endsWith("\r") ? text.slice(0, -1) : text };
-    start = end + 1;
-  }
-}
-
-function* paragraphs(path: string, bytes: Buffer): Generator<SourceRow> {
-  let paragraph: string[] = [];
-  let first = 0;
-  for (const { line, text } of linesOf(path, bytes)) {
-    if (text.trim() === "") {
-      if (paragraph.length > 0) yield { value: paragraph.join("\n"), where: `${path}:${first}` };
-      paragraph = [];
-    } else {
-      if (paragraph.length === 0) first = line;
-      paragraph.push(text);
-    }
-  }
-  if (paragraph.length > 0) yield { value: paragraph.join("\n"), where: `${path}:${first}` };
-}
-
-function* jsonLines(path: string, bytes: Buffer): Generator<SourceRow> {
-  for (const { line, text } of linesOf(path, bytes)) {
-    if (text.trim() === "") continue;
-    const where = `${path}:${line}`;
-    yield { value: asRow(parseJson(text, where), where), where };
-  }
-}
-
-function* jsonList(path: string, bytes: Buffer): Generator<SourceRow> {
-  const value = parseJson(bytes.toString("utf8"), path);
-  if (!Array.isArray(value)) {
-    throw invalid(`${path}: not a list of rows`, ['expected [{…}, {…}]; use ".jsonl" for lines']);
-  }
-  for (const [index, row] of value.entries()) {
-    const where = `${path}[${index}]`;
-    yield { value: asRow(row, where), where };
-  }
-}
-
-function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw invalid(`${where}: ${errorMessage(cause)}`, ["expected JSON"], cause);
-  }
-}
-
-function asRow(value: unknown, where: string): JsonObject {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as JsonObject;
-  }
-  throw invalid(`${where}: not a JSON object`, ['expected {"text": …} or {"messages": […]}']);
-}
-
-/**
- * Returns the text of a row: of a text file its paragraph, of a JSON row the text field.
- * @throws DllmError 65 when the field is not a string
- */
-export function textOf({ value, where }: SourceRow, textField: string): string {
-  if (typeof value === "string") return value;
-  const text = value[textField];
-  if (typeof text === "string") return text;
-  const found =
-    text === undefined ? `found: ${Object.keys(value).join(", ")}` : `it is ${typeof text}`;
-  throw invalid(`${where}: no text in field "${textField}"`, [found, "set text_field to its name"]);
+function changed(
+  path: string,
+  expected: PinnedFile,
+  found: { bytes: number; sha256: string },
+): DllmError {
+  return invalid(`${path}: changed since the run was planned`, [
+    `found:    ${found.bytes} bytes, sha256 ${found.sha256}`,
+    `expected: ${expected.bytes} bytes, sha256 ${expected.sha256}`,
+    "run the command again to plan with the new content",
+  ]);
 }
 
 function invalid(message: string, details: string[], cause?: unknown): DllmError {

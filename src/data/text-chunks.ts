@@ -34,12 +34,21 @@ export function chunkBatch(
     for (const id of ids) tokens.push(id);
     if (insertEos && ids.at(-1) !== tokenizer.eosId) tokens.push(tokenizer.eosId);
   }
+  return cutChunks(tokens, { maxLength, dropTail }).map(({ start, end }) =>
+    tokens.slice(start, end),
+  );
+}
+
+/** Returns where the tokens of a batch are cut. */
+export function cutChunks(
+  tokens: ArrayLike<number>,
+  { maxLength, dropTail }: Pick<ChunkSettings, "maxLength" | "dropTail">,
+): { start: number; end: number }[] {
   const end = dropTail ? tokens.length - (tokens.length % maxLength) : tokens.length;
-  const chunks: number[][] = [];
-  for (let start = 0; start < end; start += maxLength) {
-    chunks.push(tokens.slice(start, Math.min(start + maxLength, end)));
-  }
-  return chunks;
+  return Array.from({ length: Math.ceil(end / maxLength) }, (_, i) => ({
+    start: i * maxLength,
+    end: Math.min((i + 1) * maxLength, end),
+  }));
 }
 
 /**

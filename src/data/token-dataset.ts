@@ -4,14 +4,16 @@
  *     dataset.json        DatasetInfo
  *     <split>.ids.bin     int32 little-endian, all rows one after another
  *     <split>.rows.bin    uint32 little-endian pairs [length, promptLength], one per row
- *     <split>.jsonl       chat only: the rows that survived, in the same order
+ *     <split>.jsonl       chat only, not of train: the rows that survived, in the same order
  */
-import { readFile } from "node:fs/promises";
+import { openSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
 import { endianness } from "node:os";
 import { join } from "node:path";
 import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { writeFile } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
+import { readIds } from "./token-shards.js";
 
 /** What padding means to training: hidden and never trained, or attended to and trained. */
 export type Padding = "masked" | "trainable";
@@ -34,15 +36,34 @@ export interface DatasetInfo {
   /** Ids are below it. */
   vocab_size: number;
   pad_id: number;
+  /** What each source gave to each split, for people. */
+  sources?: readonly SourceStatistics[];
 }
 
-/** One split, in memory. */
+/** What became of a source's rows in a split. */
+export interface SourceStatistics {
+  name: string;
+  split: string;
+  /** Rows chosen, and those of them that are trained on. */
+  source_rows: number;
+  rows: number;
+  dropped: number;
+  truncated: number;
+  /** Could not be read; part of the dropped ones. */
+  bad: number;
+  tokens: number;
+  trained_tokens: number;
+  /** Rows by their whole length in tokens: below 2, 4, 8, … */
+  length_histogram: readonly number[];
+}
+
+/** One split: its row table in memory; its ids too where they are few, else read on demand. */
 export interface TokenDataset {
   readonly rows: number;
   readonly padding: Padding;
   /** Tokens per row, uint32 [rows]. */
   readonly lengths: Uint32Array;
-  /** int32 [length(row)], a view: do not modify. */
+  /** int32 [length(row)], perhaps a view: do not modify. */
   ids(row: number): Int32Array;
   length(row: number): number;
   /** Leading tokens that are never masked; may exceed the length of a truncated row. */
@@ -63,6 +84,15 @@ export function tokenDataset(
   rowTable: Uint32Array,
   padding: Padding,
 ): TokenDataset {
+  return datasetOf((start, end) => ids.subarray(start, end), rowTable, padding);
+}
+
+/** @param read the ids from one position to another */
+function datasetOf(
+  read: (start: number, end: number) => Int32Array,
+  rowTable: Uint32Array,
+  padding: Padding,
+): TokenDataset {
   const rows = rowTable.length / 2;
   const lengths = new Uint32Array(rows);
   const starts = new Float64Array(rows + 1);
@@ -74,7 +104,7 @@ export function tokenDataset(
     rows,
     padding,
     lengths,
-    ids: (row) => ids.subarray(starts[row]!, starts[row + 1]!),
+    ids: (row) => read(starts[row]!, starts[row + 1]!),
     length: (row) => lengths[row]!,
     promptLength: (row) => Math.min(rowTable[2 * row + 1]!, lengths[row]!),
   };
@@ -106,15 +136,30 @@ function packRows(rows: readonly TokenRow[]): { ids: Int32Array; rowTable: Uint3
 const bytesOf = (array: Int32Array | Uint32Array): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
-/** Writes the two binary files of a split into a private directory. */
+const WRITE_ROWS = 2048;
+
+/** Writes the two binary files of a split into a private directory, in bounded memory. */
 export async function writeTokenSplit(
   directory: string,
   split: string,
-  rows: readonly TokenRow[],
+  rows: Iterable<TokenRow>,
 ): Promise<void> {
-  const { ids, rowTable } = packRows(rows);
-  await writeFile(join(directory, `${split}.ids.bin`), bytesOf(ids));
-  await writeFile(join(directory, `${split}.rows.bin`), bytesOf(rowTable));
+  const tables: Uint32Array[] = [];
+  function* idPieces(): Generator<Uint8Array> {
+    let batch: TokenRow[] = [];
+    const pack = (): Uint8Array => {
+      const { ids, rowTable } = packRows(batch);
+      tables.push(rowTable);
+      batch = [];
+      return bytesOf(ids);
+    };
+    for (const row of rows) {
+      if (batch.push(row) === WRITE_ROWS) yield pack();
+    }
+    if (batch.length > 0) yield pack();
+  }
+  await writeFile(join(directory, `${split}.ids.bin`), idPieces());
+  await writeFile(join(directory, `${split}.rows.bin`), tables.map(bytesOf));
 }
 
 /** Writes dataset.json into a private directory, after the splits. */
@@ -133,13 +178,16 @@ async function readBytes(path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (cause) {
-    if (errorCode(cause) !== "ENOENT") throw cause;
-    throw new DllmError(`${path}: no such file`, {
-      exitCode: ExitCode.notFound,
-      details: ["expected the output of a prepare stage"],
-      cause,
-    });
+    throw errorCode(cause) === "ENOENT" ? absent(path, cause) : cause;
   }
+}
+
+function absent(path: string, cause: unknown): DllmError {
+  return new DllmError(`${path}: no such file`, {
+    exitCode: ExitCode.notFound,
+    details: ["expected the output of a prepare stage"],
+    cause,
+  });
 }
 
 /**
@@ -163,11 +211,18 @@ export async function readDatasetInfo(directory: string): Promise<DatasetInfo> {
   return info as DatasetInfo;
 }
 
+const IN_MEMORY_BYTES = 256 << 20;
+
 /**
- * Returns one split of a prepared dataset, loaded into memory.
+ * Returns one split of a prepared dataset.
+ * @param inMemoryBytes ids beyond it are read row by row
  * @throws DllmError 66 when it is absent, 65 when sizes disagree
  */
-export async function openTokenDataset(directory: string, split: string): Promise<TokenDataset> {
+export async function openTokenDataset(
+  directory: string,
+  split: string,
+  inMemoryBytes = IN_MEMORY_BYTES,
+): Promise<TokenDataset> {
   const info = await readDatasetInfo(directory);
   const expected = info.splits[split];
   if (expected === undefined) {
@@ -178,16 +233,29 @@ export async function openTokenDataset(directory: string, split: string): Promis
   }
   const idsPath = join(directory, `${split}.ids.bin`);
   const rowsPath = join(directory, `${split}.rows.bin`);
-  const [idBytes, rowBytes] = await Promise.all([readBytes(idsPath), readBytes(rowsPath)]);
+  const rowBytes = await readBytes(rowsPath);
   if (rowBytes.length !== expected.rows * 8) {
     throw broken(rowsPath, `${rowBytes.length} bytes`, `${expected.rows * 8}`);
   }
-  // Copied: a small file's buffer is a slice of a shared pool with arbitrary alignment.
-  const ids = new Int32Array(new Uint8Array(idBytes).buffer, 0, Math.floor(idBytes.length / 4));
-  const dataset = tokenDataset(ids, new Uint32Array(new Uint8Array(rowBytes).buffer), info.padding);
-  const tokens = dataset.lengths.reduce((sum, length) => sum + length, 0);
-  if (idBytes.length !== tokens * 4) {
-    throw broken(idsPath, `${idBytes.length} bytes`, `${tokens * 4}`);
+  const rowTable = new Uint32Array(new Uint8Array(rowBytes).buffer);
+  let tokens = 0;
+  for (let row = 0; row < expected.rows; row++) tokens += rowTable[2 * row]!;
+  const idBytes = await sizeOf(idsPath);
+  if (idBytes !== tokens * 4) throw broken(idsPath, `${idBytes} bytes`, `${tokens * 4}`);
+  if (idBytes > inMemoryBytes) {
+    // Open until the process ends; the system keeps in memory what is read often.
+    const file = openSync(idsPath, "r");
+    return datasetOf((start, end) => readIds(file, start, end - start), rowTable, info.padding);
   }
-  return dataset;
+  // Copied: a small file's buffer is a slice of a shared pool with arbitrary alignment.
+  const ids = new Int32Array(new Uint8Array(await readBytes(idsPath)).buffer);
+  return tokenDataset(ids, rowTable, info.padding);
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (cause) {
+    throw errorCode(cause) === "ENOENT" ? absent(path, cause) : cause;
+  }
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import * as huggingFace from "@huggingface/tokenizers";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
 import { normalizeBertText, type BertNormalizerOptions } from "./bert-normalizer.js";
+import { cacheWords } from "./bpe-cache.js";
 import { byteLevelPattern } from "./bpe-trainer.js";
 import {
   chatRenderer,
@@ -16,6 +17,7 @@ import {
   type ChatMessage,
   type RenderOptions,
 } from "./chat-template.js";
+import { tokenizerFiles } from "./tokenizer-files.js";
 
 export interface Tokenizer {
   /** Token ids of a text; addSpecialTokens (default false) wraps them in [CLS] and [SEP]. */
@@ -44,14 +46,6 @@ export interface Tokenizer {
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
 }
 
-/** The files that make a tokenizer directory; only tokenizer.json is required. */
-export const tokenizerFiles = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "chat_template.jinja",
-] as const;
-
 type JsonRecord = Record<string, unknown>;
 
 /** What of tokenizer.json is used here; the library reads the rest. */
@@ -65,12 +59,15 @@ interface TokenizerJson {
 interface PreTokenizerJson {
   type: string;
   pretokenizers?: PreTokenizerJson[];
+  use_regex?: boolean;
+  add_prefix_space?: boolean;
 }
 
 /** What of the library is used here: its own declarations do not resolve under NodeNext. */
 interface LibraryTokenizer {
   normalizer: ((text: string) => string) | null;
   pre_tokenizer: LibraryPreTokenizer | null;
+  model: { encode(tokens: string[]): string[] };
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
   decode(
     ids: number[],
@@ -287,6 +284,11 @@ function createLibraryTokenizer(
     library.normalizer = (text) => normalizeBertText(text, options);
   }
   useUnicodeWhiteSpace(library.pre_tokenizer, json.pre_tokenizer);
+  // With a space put before the text, the words of the text are not those of the model.
+  const { type, use_regex: splits = true, add_prefix_space: prefix } = json.pre_tokenizer ?? {};
+  if (json.model.type === "BPE" && type === "ByteLevel" && splits && !prefix) {
+    cacheWords(library.pre_tokenizer as Parameters<typeof cacheWords>[0], library.model);
+  }
   return library;
 }
 

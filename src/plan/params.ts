@@ -23,6 +23,8 @@ export interface PinnedFile {
   bytes: number;
   /** sha256 hex. */
   sha256: string;
+  /** The split that it belongs to, where its name does not say it. */
+  split?: string;
 }
 
 /** One dataset of a mix (`name[train:100]`), with the files that it consists of. */
@@ -32,6 +34,12 @@ export interface SourceParams {
   /** What stood in brackets after the name: row limits per split, text column, … */
   options: Readonly<Record<string, string | number>>;
   files: readonly PinnedFile[];
+  config?: string;
+  split?: string;
+  /** Sampling weight in an interleaved mix. */
+  weight?: number;
+  /** At most so many rows of each split. */
+  max_samples?: number;
   /** Of a hub dataset: the branch, tag or commit asked for, and the commit where it is known. */
   hub?: HubRevision;
 }
@@ -39,6 +47,14 @@ export interface SourceParams {
 export interface HubRevision {
   revision: string;
   commit?: string;
+}
+
+/** What happens to rows that cannot be read or hold nothing to train on. */
+export interface BadRowSettings {
+  /** Default `error`. */
+  on_bad_row?: "error" | "skip";
+  /** Of `skip`: the greatest share of bad rows in a source; more is an error. Default 0.01. */
+  max_bad_row_ratio?: number;
 }
 
 /** `prepare` with a tokenizer: brings one or trains a byte-level BPE. Output: tokenizer directory. */
@@ -58,7 +74,7 @@ export interface PrepareTokenizerParams {
 }
 
 /** `prepare` for pretraining: text to chunks of `max_length` (input `tokenizer`). */
-export interface PrepareTextParams {
+export interface PrepareTextParams extends BadRowSettings {
   task: "text";
   sources: readonly SourceParams[];
   text_field: string;
@@ -75,7 +91,7 @@ export interface PrepareTextParams {
 }
 
 /** `prepare` for SFT: `messages` rows to ids and prompt lengths (input `tokenizer`). */
-export interface PrepareChatParams {
+export interface PrepareChatParams extends BadRowSettings {
   task: "chat";
   sources: readonly SourceParams[];
   max_length: number;

@@ -12,13 +12,7 @@ import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import { trainingSections } from "../recipe/stage-sections.js";
-
-const TOKENIZER_FILES = [
-  "chat_template.jinja",
-  "special_tokens_map.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-] as const;
+import { isModelFile, isTokenizerFile } from "./model-files.js";
 
 export interface PinnedInputs {
   pins: Pins;
@@ -90,22 +84,38 @@ async function pinDatasets(
     known,
   }: RecipeDatasets & { locations: Map<string, string>; known: KnownCommits },
 ): Promise<SourceParams[]> {
-  const { pinSource } = await import("../data/sources.js");
+  const { checkOptions, pinSource } = await import("../data/sources.js");
   const baseDirectory = loaded.directoryOf(keyPath);
   const sources: SourceParams[] = [];
   for (const part of parts) {
-    const { name, options } = part;
+    const { name } = part;
     try {
       const { location, files } = await pinSource(part, { baseDirectory });
       locations.set(name, location);
-      sources.push({ name, options, files });
+      sources.push(sourceParams(part, { files }));
     } catch (error) {
       if (!isAbsent(error) || !isHubName(name, baseDirectory)) throw atKey(loaded, keyPath, error);
+      loaded.at(keyPath, () => checkOptions(part));
       const hub = hubRevision(part.revision, known[`dataset ${name}`]);
-      sources.push({ name, options, files: [], hub });
+      sources.push(sourceParams(part, { files: [], hub }));
     }
   }
   return sources;
+}
+
+function sourceParams(
+  { name, options, config, split, weight, maxSamples }: DatasetPart,
+  pinned: Pick<SourceParams, "files" | "hub">,
+): SourceParams {
+  return {
+    name,
+    options,
+    ...pinned,
+    ...(config !== undefined && { config }),
+    ...(split !== undefined && { split }),
+    ...(weight !== undefined && { weight }),
+    ...(maxSamples !== undefined && { max_samples: maxSamples }),
+  };
 }
 
 /** What is known of a revision: a commit says itself what it is. */
@@ -135,7 +145,7 @@ async function pinDirectories(
       locations,
       known,
       required: ["config.json"],
-      isPart: (file) => file === "config.json" || isWeights(file) || isTokenizerFile(file),
+      isPart: isModelFile,
     });
     const { hub, files } = pins.model;
     if (hub === undefined && !files.some(({ path }) => path.endsWith(".safetensors"))) {
@@ -163,14 +173,6 @@ async function pinDirectories(
   return pins;
 }
 
-function isTokenizerFile(file: string): boolean {
-  return (TOKENIZER_FILES as readonly string[]).includes(file);
-}
-
-function isWeights(file: string): boolean {
-  return file.endsWith(".safetensors") || file === "model.safetensors.index.json";
-}
-
 interface DirectoryToPin {
   keyPath: string;
   name: string;
@@ -190,7 +192,7 @@ async function pinDirectory(
   const baseDirectory = loaded.directoryOf(keyPath);
   let location: string;
   try {
-    location = await findSource(name, baseDirectory);
+    location = await findSource(name, baseDirectory, "BASE_MODELS_DIR");
   } catch (error) {
     if (!isAbsent(error) || !isHubName(name, baseDirectory)) throw atKey(loaded, keyPath, error);
     // A tokenizer that comes with the model is of the same repository.

@@ -24,6 +24,26 @@ test("parts, options and separators", () => {
   ]);
 });
 
+test("options of a general meaning are fields of their own", () => {
+  const text =
+    "a/b[name:all,split:train_sft,revision:v1.0,weight:0.5,max_samples:1_000,lang:en,test:9]";
+  expect(parseDatasetArgs(text, both)).toEqual([
+    {
+      name: "a/b",
+      config: "all",
+      split: "train_sft",
+      revision: "v1.0",
+      weight: 0.5,
+      maxSamples: 1000,
+      options: { lang: "en", test: 9 },
+    },
+  ]);
+  expect(errorOf("a[weight:-1]")).toBe(
+    'dataset "a": weight is "-1"\n  expected a positive number, such as weight:2',
+  );
+  expect(errorOf("a[max_samples:1.5]")).toContain('max_samples is "1.5"');
+});
+
 test("a character that is no separator may be in a name", () => {
   const names = (separators: readonly ("|" | "+")[]) =>
     parseDatasetArgs("c++/a | b+c", separators).map(({ name }) => name);

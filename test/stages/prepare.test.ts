@@ -9,6 +9,7 @@ import { openTokenDataset, readDatasetInfo } from "../../src/data/token-dataset.
 import { loadTokenizer } from "../../src/data/tokenizer.js";
 import type { PrepareParams, SourceParams } from "../../src/plan/params.js";
 import { StageStopped, type Progress, type StageContext } from "../../src/plan/stage.js";
+import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run } from "../../src/stages/prepare.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-prepare-"));
@@ -52,7 +53,7 @@ async function prepare(
   mkdirSync(directory);
   const progress: Progress[] = [];
   const unused = (): never => {
-    throw new Error("prepare has no checkpoints");
+    throw new Error("prepare records no metrics");
   };
   const context: StageContext = {
     job: {
@@ -71,7 +72,10 @@ async function prepare(
       return tokenizer;
     },
     outputDirectory: directory,
-    checkpoints: { save: unused, latest: unused, pinned: unused },
+    checkpoints: openCheckpoints(join(base, `checkpoints-${outputs}`), {
+      elapsedSeconds: () => 0,
+      report: () => undefined,
+    }),
     metric: unused,
     progress: (report) => progress.push(report),
     log: () => undefined,
@@ -192,12 +196,9 @@ test("chat: rows kept, dropped and truncated; surviving rows beside their tokens
     "[Question]\none\n[/Question]\n\n[Answer]\n",
   );
   expect(loaded.decode(ids.slice(train.promptLength(0)))).toBe("two\n[/Answer]\n\n");
-  const lines = readFileSync(join(directory, "train.jsonl"), "utf8").trimEnd().split("\n");
-  expect(lines.map((line) => (JSON.parse(line) as { skill?: string }).skill)).toEqual([
-    "count",
-    undefined,
-  ]);
-  expect(lines).toHaveLength(train.rows);
+  const lines = readFileSync(join(directory, "test.jsonl"), "utf8").trimEnd().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as { skill?: string }).skill)).toEqual(["count"]);
+  expect(existsSync(join(directory, "train.jsonl"))).toBe(false); // nothing reads it
   const filtered = await prepare({ ...(await chatParams()), truncation: "filter" }, { tokenizer });
   expect(filtered.figures).toMatchObject({ train_rows: 1, train_dropped: 2, train_truncated: 0 });
 });

@@ -1,0 +1,110 @@
+/** @file Parquet files, one row group in memory at a time. */
+import { open, type FileHandle } from "node:fs/promises";
+import type { FileMetaData } from "hyparquet";
+import { errorMessage } from "../../base/errors.js";
+import { ioError } from "../../base/fs.js";
+import type { JsonObject } from "../../base/json.js";
+import { recogniseForeignContent } from "../../hub/foreign-content.js";
+import { invalidData, plainValue, type SourceRow } from "./row.js";
+
+const MAGIC = "PAR1";
+
+interface OpenParquet {
+  file: { byteLength: number; slice(start: number, end?: number): Promise<ArrayBuffer> };
+  metadata: FileMetaData;
+  close(): Promise<void>;
+}
+
+async function openParquet(path: string): Promise<OpenParquet> {
+  const handle = await open(path, "r").catch((cause: unknown) => {
+    throw ioError("read", path, cause);
+  });
+  try {
+    const { size } = await handle.stat();
+    const file = {
+      byteLength: size,
+      slice: (start: number, end = size) => readRange(handle, start, end),
+    };
+    const isWhole =
+      size > 12 &&
+      (await text(file, 0, 4)) === MAGIC &&
+      (await text(file, size - 4, size)) === MAGIC;
+    if (!isWhole) {
+      throw invalidData(`${path}: not a whole parquet file`, [
+        `found: ${await described(file)} that do not begin and end with ${MAGIC}`,
+        "is it complete? delete it to have it fetched again",
+      ]);
+    }
+    const { parquetMetadataAsync } = await import("hyparquet");
+    const metadata = await parquetMetadataAsync(file).catch((cause: unknown) => {
+      throw invalidData(`${path}: ${errorMessage(cause)}`, ["expected a parquet file"], cause);
+    });
+    return { file, metadata, close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function described(file: OpenParquet["file"]): Promise<string> {
+  const head = Buffer.from(await file.slice(0, Math.min(512, file.byteLength)));
+  const foreign = recogniseForeignContent(head);
+  return `${file.byteLength} bytes${foreign === undefined ? "" : ` of ${foreign}`}`;
+}
+
+async function text(file: OpenParquet["file"], start: number, end: number): Promise<string> {
+  return Buffer.from(await file.slice(start, end)).toString("latin1");
+}
+
+async function readRange(handle: FileHandle, start: number, end: number): Promise<ArrayBuffer> {
+  const bytes = new Uint8Array(end - start);
+  for (let at = 0; at < bytes.length;) {
+    const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
+    if (bytesRead === 0) throw new Error(`the file ends at byte ${start + at}`);
+    at += bytesRead;
+  }
+  return bytes.buffer;
+}
+
+/** How many rows a file says it has. */
+export async function countParquetRows(path: string): Promise<number> {
+  const { metadata, close } = await openParquet(path);
+  await close();
+  return Number(metadata.num_rows);
+}
+
+/** Yields the rows, `path[index]` being where. */
+export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
+  const { file, metadata, close } = await openParquet(path);
+  const { parquetReadObjects } = await import("hyparquet");
+  const { compressors } = await import("hyparquet-compressors");
+  try {
+    let start = 0;
+    for (const group of metadata.row_groups) {
+      const end = start + Number(group.num_rows);
+      const where = `${path}: rows ${start} to ${end - 1}`;
+      let rows: Record<string, unknown>[];
+      try {
+        const range = { rowStart: start, rowEnd: end };
+        rows = await parquetReadObjects({ file, metadata, compressors, ...range });
+      } catch (cause) {
+        throw invalidData(
+          `${where}: ${errorMessage(cause)}`,
+          ["the file is damaged, or of a kind that cannot be read"],
+          cause,
+        );
+      }
+      if (rows.length !== end - start) {
+        throw invalidData(`${where}: found ${rows.length} of ${end - start} rows`, [
+          "the file is damaged",
+        ]);
+      }
+      for (const [i, row] of rows.entries()) {
+        yield { value: plainValue(row) as JsonObject, where: `${path}[${start + i}]` };
+      }
+      start = end;
+    }
+  } finally {
+    await close();
+  }
+}

@@ -1,0 +1,152 @@
+/** @file Every file format: rows, counts, and damaged or hostile files. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { RecordBatchStreamWriter, tableFromArrays } from "apache-arrow";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { afterAll, expect, test } from "vitest";
+import { DllmError } from "../../src/base/errors.js";
+import { countFileRows, fileRows } from "../../src/data/formats/file-rows.js";
+import type { SourceRow } from "../../src/data/formats/row.js";
+import { assetsDirectory, hasAssets } from "../support/assets.js";
+
+const base = mkdtempSync(join(tmpdir(), "dllm-formats-"));
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+
+function put(name: string, content: string | Uint8Array): string {
+  const path = join(base, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+async function rowsOf(path: string): Promise<SourceRow[]> {
+  const rows: SourceRow[] = [];
+  for await (const row of fileRows(path)) rows.push(row);
+  expect(await countFileRows(path)).toBe(rows.length);
+  return rows;
+}
+
+async function errorOf(path: string): Promise<string> {
+  const error: unknown = await rowsOf(path).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  expect(error.exitCode).toBe(65);
+  return error.format().replaceAll(base, "<base>");
+}
+
+const wanted = [
+  { text: 'a, "b"\nc', n: "1" },
+  { text: "é", n: "2" },
+];
+const jsonl = wanted.map((row) => JSON.stringify(row) + "\n").join("");
+const csv = 'text,n\r\n"a, ""b""\nc",1\r\né,2\r\n';
+
+test.each([
+  ["rows.jsonl", jsonl],
+  ["rows.ndjson", jsonl],
+  ["lines.json", jsonl],
+  ["rows.json", JSON.stringify(wanted)],
+  ["rows.jsonl.gz", gzipSync(jsonl)],
+  ["rows.csv", csv],
+  ["rows.csv.gz", gzipSync(csv)],
+  ["rows.tsv", 'text\tn\n"a, ""b""\nc"\t1\né\t2'],
+  [
+    "rows.parquet",
+    new Uint8Array(
+      parquetWriteBuffer({
+        columnData: ["text", "n"].map((name) => ({
+          name,
+          data: wanted.map((row) => row[name as "text" | "n"]),
+          type: "STRING" as const,
+        })),
+        rowGroupSize: 1,
+      }),
+    ),
+  ],
+])("%s", async (name, content) => {
+  const rows = await rowsOf(put(name, content));
+  expect(rows.map(({ value }) => value)).toEqual(wanted);
+  expect(rows.every(({ where }) => where.startsWith(join(base, name)))).toBe(true);
+});
+
+test("arrow streams, as save_to_disk writes them", async () => {
+  const table = tableFromArrays({ text: wanted.map(({ text }) => text), n: [1n, 2n].map(Number) });
+  const bytes = RecordBatchStreamWriter.writeAll(table).toUint8Array(true);
+  const rows = await rowsOf(put("data-00000-of-00001.arrow", bytes));
+  expect(rows.map(({ value }) => value)).toEqual([
+    { text: wanted[0]!.text, n: 1 },
+    { text: "é", n: 2 },
+  ]);
+});
+
+test("S15: rows that cannot be read are named with their place, and the others are read", async () => {
+  const path = put(
+    "bad.jsonl",
+    Buffer.concat([
+      Buffer.from('{"text":"a"}\n'),
+      Buffer.from([0x22, 0xff, 0x1b, 0x5b, 0x22, 0x0a]),
+      Buffer.from('{"text":\n\n[1]\n{"text":"z"}'),
+    ]),
+  );
+  const rows = await rowsOf(path);
+  expect(rows.map(({ problem }) => problem?.format().replaceAll(base, "<base>"))).toEqual([
+    undefined,
+    '<base>/bad.jsonl:2: not UTF-8 text\n  found: "\\xff\\x1b["\n  convert the file to UTF-8',
+    expect.stringMatching(/^<base>\/bad\.jsonl:3: .*JSON/),
+    expect.stringContaining("<base>/bad.jsonl:5: not a JSON object"),
+    undefined,
+  ]);
+  expect(rows.at(-1)).toEqual({ value: { text: "z" }, where: `${path}:6` });
+  const records = await rowsOf(put("bad.csv", "a,b\n1,2\n3\n4,5\n"));
+  expect(records[1]!.problem!.message).toContain("bad.csv[1]: 1 fields, and the header has 2");
+});
+
+test("a line of 10 MB is a row; a bomb is none", async () => {
+  const long = "x".repeat(10 << 20);
+  const [row] = await rowsOf(put("long.jsonl", JSON.stringify({ text: long })));
+  expect((row!.value as { text: string }).text.length).toBe(long.length);
+  const bomb = await errorOf(
+    put("bomb.jsonl.gz", gzipSync(`${" ".repeat(1 << 20)}\n`.repeat(100))),
+  );
+  expect(bomb).toContain("bomb.jsonl.gz: expands to more than 200 times its size");
+  const line = await errorOf(put("endless.jsonl", Buffer.alloc(65 << 20, 0x61)));
+  expect(line).toContain("endless.jsonl:1: a line of more than 67108864 bytes");
+});
+
+test("damaged files", async () => {
+  expect(await errorOf(put("cut.jsonl.gz", gzipSync(jsonl).subarray(0, 30)))).toContain(
+    "cut.jsonl.gz: cannot be decompressed: unexpected end of file",
+  );
+  expect(await errorOf(put("no.jsonl.zst", "nothing"))).toContain("no.jsonl.zst: cannot be");
+  expect(await errorOf(put("page.parquet", "<!DOCTYPE html><html>sign in</html>"))).toBe(
+    "<base>/page.parquet: not a whole parquet file\n" +
+      "  found: 35 bytes of a web page (HTML) that do not begin and end with PAR1\n" +
+      "  is it complete? delete it to have it fetched again",
+  );
+  expect(await errorOf(put("quote.csv", 'a\n"open'))).toContain("ends inside quotation marks");
+  expect(await errorOf(put("no.arrow", "nothing at all, really"))).toContain("no.arrow");
+  expect(await errorOf(put("no.xyz", ""))).toContain("files of this kind cannot be read");
+});
+
+test.skipIf(!hasAssets)(
+  "real parquet: all rows, equal to the same data as JSON lines",
+  async () => {
+    const path = join(assetsDirectory, "parquet-samples/gsm8k.parquet");
+    const rows = await rowsOf(path);
+    expect(rows.length).toBe(7473);
+    const original = readFileSync(join(assetsDirectory, "gsm8k/train.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { question: string }).question);
+    const text = JSON.stringify(rows.map(({ value }) => value));
+    const found = original.filter((question) =>
+      text.includes(JSON.stringify(question).slice(1, -1)),
+    );
+    expect(found.length).toBeGreaterThan(7000);
+    const cut = put("cut.parquet", readFileSync(path).subarray(0, 1_000_000));
+    expect(await errorOf(cut)).toContain("not a whole parquet file");
+  },
+);
