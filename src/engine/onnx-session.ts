@@ -8,6 +8,8 @@ import { DllmError, ExitCode, ShapeError, errorMessage } from "../base/errors.js
 export interface SessionOptions {
   /** Threads inside one operation. */
   threads: number;
+  /** External data of the model by location. It is copied: the buffers may be dropped or changed. */
+  external?: ReadonlyMap<string, { data: ArrayBufferView }>;
 }
 
 /** A tensor that is fed or fetched; `data` is used in place, never copied. Bytes are bool, 0 or 1. */
@@ -28,6 +30,13 @@ function toOrt({ data, shape }: Value): ort.Tensor {
   return new ort.Tensor("int64", data, shape);
 }
 
+function externalFiles(external: NonNullable<SessionOptions["external"]>) {
+  return [...external].map(([path, { data }]) => ({
+    path,
+    data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }));
+}
+
 /** A compiled graph. Dispose it when done: it holds native memory. */
 export class OnnxSession {
   private constructor(private readonly session: ort.InferenceSession) {}
@@ -38,7 +47,7 @@ export class OnnxSession {
    */
   static async create(
     model: Uint8Array | string,
-    { threads }: SessionOptions,
+    { threads, external }: SessionOptions,
   ): Promise<OnnxSession> {
     const options: ort.InferenceSession.SessionOptions = {
       executionProviders: ["cpu"],
@@ -48,6 +57,7 @@ export class OnnxSession {
       // Measured: planning reuse patterns per shape raises peak memory by half here.
       enableMemPattern: false,
       logSeverityLevel: 3,
+      ...(external && { externalData: externalFiles(external) }),
     };
     try {
       // The cast picks one of two overloads that do the same for a path and for bytes.

@@ -137,7 +137,7 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s forward", (family)
       fillByFormula(views.get(name)!, salt, scale, offset);
     }
     expect(wide.parameters.length).toBe(layout.slots.length);
-    const model = createMaskedLm(architecture, flat, { threads: 2 });
+    const model = await createMaskedLm(architecture, flat, { threads: 2 });
     const vocab = model.vocabSize;
     let worst = 0;
     for (const [name, item] of Object.entries(wide.cases)) {
