@@ -310,6 +310,13 @@ function samplerOptions(): Option[] {
     new Option("--cfg-scale <s>", "strength of classifier-free guidance").argParser(
       parseNonNegative,
     ),
+    new Option(
+      "--confidence-threshold <p>",
+      "faster: also reveal tokens at least as probable, in fewer steps",
+    ).argParser(parseNonNegative),
+    new Option("--precision <p>", "int8 is faster and less exact")
+      .choices(["float32", "int8"])
+      .default("float32"),
   ];
 }
 

@@ -1,4 +1,5 @@
 /** @file A masked language model ready to predict: weights in memory, graphs compiled on demand. */
+import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
 import { OnnxSession } from "../engine/onnx-session.js";
 import { sizeOf } from "../graph/dim.js";
@@ -86,6 +87,15 @@ export function inputFeeds({
   };
 }
 
+export interface InferenceOptions {
+  /** Threads inside one operation. */
+  threads: number;
+  /** Default float32; int8 is faster and less exact. */
+  precision?: InferencePrecision;
+}
+
+export type InferencePrecision = "float32" | "int8";
+
 /**
  * Compiles a predictor over the parameters. They are copied, laid out for the matrix products once
  * (a third faster than weights that are fed), so the buffer may be dropped; later changes of it
@@ -94,14 +104,18 @@ export function inputFeeds({
 export async function createMaskedLm(
   architecture: Architecture,
   flat: Float32Array,
-  { threads }: { threads: number },
+  { threads, precision = "float32" }: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { vocabSize } = architecture.config;
-  const initializers = parametersByName(architecture, flat);
-  const session = await OnnxSession.create(
-    writeOnnx({ outputs: predictionGraph(architecture), initializers, external: true }),
-    { threads, external: initializers },
-  );
+  const exact = {
+    outputs: predictionGraph(architecture),
+    initializers: parametersByName(architecture, flat),
+  };
+  const graph = precision === "int8" ? toInt8(exact) : exact;
+  const session = await OnnxSession.create(writeOnnx({ ...graph, external: true }), {
+    threads,
+    external: graph.initializers,
+  });
 
   /** Runs the graph and returns some of its outputs in fresh buffers. */
   const run = async <T extends Record<string, Value>>(
@@ -179,7 +193,7 @@ function predictionGraph(architecture: Architecture): Record<string, Tensor> {
  */
 export async function loadMaskedLm(
   directory: string,
-  options: { threads: number },
+  options: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { architecture, parameters } = await readModel(directory);
   return createMaskedLm(architecture, parameters, options);
