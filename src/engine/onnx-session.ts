@@ -4,10 +4,13 @@
  */
 import * as ort from "onnxruntime-node";
 import { DllmError, ExitCode, ShapeError, errorMessage } from "../base/errors.js";
+import { executionProviders, type Device } from "./device.js";
 
 export interface SessionOptions {
   /** Threads inside one operation. */
   threads: number;
+  /** Default cpu. */
+  device?: Device;
   /** External data of the model by location. It is copied: the buffers may be dropped or changed. */
   external?: ReadonlyMap<string, { data: ArrayBufferView }>;
 }
@@ -47,10 +50,10 @@ export class OnnxSession {
    */
   static async create(
     model: Uint8Array | string,
-    { threads, external }: SessionOptions,
+    { threads, device = "cpu", external }: SessionOptions,
   ): Promise<OnnxSession> {
     const options: ort.InferenceSession.SessionOptions = {
-      executionProviders: ["cpu"],
+      executionProviders: executionProviders(device, model),
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: "all",
@@ -63,8 +66,10 @@ export class OnnxSession {
       // The cast picks one of two overloads that do the same for a path and for bytes.
       return new OnnxSession(await ort.InferenceSession.create(model as string, options));
     } catch (error) {
-      throw new DllmError(`ONNX Runtime cannot compile the model: ${errorMessage(error)}`, {
+      const where = device === "cpu" ? "" : ` for ${device}`;
+      throw new DllmError(`ONNX Runtime cannot compile the model${where}: ${errorMessage(error)}`, {
         exitCode: ExitCode.environment,
+        ...(device !== "cpu" && { details: ["`dllm doctor` shows which devices can be used"] }),
         cause: error,
       });
     }

@@ -1,4 +1,6 @@
 /** @file A masked language model ready to predict: weights in memory, graphs compiled on demand. */
+import { DllmError, ExitCode } from "../base/errors.js";
+import type { Device } from "../engine/device.js";
 import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
 import { OnnxSession } from "../engine/onnx-session.js";
@@ -90,6 +92,8 @@ export function inputFeeds({
 export interface InferenceOptions {
   /** Threads inside one operation. */
   threads: number;
+  /** Default cpu. */
+  device?: Device;
   /** Default float32; int8 is faster and less exact. */
   precision?: InferencePrecision;
 }
@@ -104,9 +108,15 @@ export type InferencePrecision = "float32" | "int8";
 export async function createMaskedLm(
   architecture: Architecture,
   flat: Float32Array,
-  { threads, precision = "float32" }: InferenceOptions,
+  { threads, device = "cpu", precision = "float32" }: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { vocabSize } = architecture.config;
+  if (precision === "int8" && device !== "cpu") {
+    throw new DllmError(`precision int8 on ${device}: only the CPU has it`, {
+      exitCode: ExitCode.usage,
+      details: ["leave out one of the two"],
+    });
+  }
   const exact = {
     outputs: predictionGraph(architecture),
     initializers: parametersByName(architecture, flat),
@@ -114,6 +124,7 @@ export async function createMaskedLm(
   const graph = precision === "int8" ? toInt8(exact) : exact;
   const session = await OnnxSession.create(writeOnnx({ ...graph, external: true }), {
     threads,
+    device,
     external: graph.initializers,
   });
 

@@ -3,6 +3,7 @@
  * they run in.
  */
 import type { Value } from "../engine/onnx-session.js";
+import type { Device } from "../engine/device.js";
 import { OnnxSession } from "../engine/onnx-session.js";
 import { gradients } from "../graph/autodiff.js";
 import { writeOnnx } from "../graph/onnx/writer.js";
@@ -79,11 +80,14 @@ export function createTrainingStep({
   parameters,
   gradient,
   threads,
+  device = "cpu",
 }: {
   architecture: Architecture;
   parameters: Float32Array;
   gradient: Float32Array;
   threads: number;
+  /** Default cpu. */
+  device?: Device;
 }): TrainingStep {
   const feeds = parameterFeeds(architecture, parameters);
   const fetches: Record<string, Value> = Object.fromEntries(
@@ -95,7 +99,7 @@ export function createTrainingStep({
   const graphs = new Map<string, Promise<CompiledGraph>>();
   const compile = async (options: GraphOptions): Promise<CompiledGraph> => {
     const { outputs, sites } = buildGraph(architecture, options);
-    const session = await OnnxSession.create(writeOnnx({ outputs }), { threads });
+    const session = await OnnxSession.create(writeOnnx({ outputs }), { threads, device });
     return { session, keepMasks: createKeepMasks(sites) };
   };
   const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {
