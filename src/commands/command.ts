@@ -135,3 +135,4 @@ export type SampleCommand = CommandRun<
 >;
 export type ChatCommand = CommandRun<readonly [model: string], SamplerOptions & RunsOptions>;
 export type SchemaCommand = CommandRun<readonly [], { write: boolean }>;
+export type DoctorCommand = CommandRun<readonly [], RunsOptions & JsonOptions>;

@@ -9,12 +9,7 @@ import { input, inputOp, type InputAttributes } from "../graph/ops/source.js";
 import { rewrite } from "../graph/rewrite.js";
 import { applySingle, nodesOf, type OpDefinition, type Tensor } from "../graph/tensor.js";
 import { sumsInt8Exactly } from "./cpu-features.js";
-
-/** A graph and the parameters that it holds, by the name of their input. */
-export interface ParametrisedGraph {
-  outputs: Readonly<Record<string, Tensor>>;
-  initializers: ReadonlyMap<string, Initializer>;
-}
+import type { ParametrisedGraph } from "./session.js";
 
 /** x float32 [m, k], weight int8 [k, n], scale float32 [n] -> float32 [m, n]. */
 const int8LinearOp: OpDefinition<null> = {
@@ -38,9 +33,9 @@ const int8LinearOp: OpDefinition<null> = {
  * A matrix that also has another use, as tied embeddings have, is kept for it.
  */
 export function toInt8(
-  { outputs, initializers }: ParametrisedGraph,
+  { outputs, initializers }: Required<ParametrisedGraph>,
   exactSums = sumsInt8Exactly(),
-): ParametrisedGraph {
+): Required<ParametrisedGraph> {
   // Where pairs of products saturate at 16 bits, weights of 7 bits keep them below.
   const limit = exactSums ? 127 : 63;
   const used = new Map<string, Initializer>();

@@ -1,11 +1,9 @@
 /** @file A masked language model ready to predict: weights in memory, graphs compiled on demand. */
 import { DllmError, ExitCode } from "../base/errors.js";
-import type { Device } from "../engine/device.js";
 import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
-import { OnnxSession } from "../engine/onnx-session.js";
+import { compileGraph, type EngineOptions } from "../engine/session.js";
 import { sizeOf } from "../graph/dim.js";
-import { writeOnnx } from "../graph/onnx/writer.js";
 import { exp, sub } from "../graph/ops/elementwise.js";
 import { argMax, reduceMax } from "../graph/ops/extrema.js";
 import { gatherRows } from "../graph/ops/indexing.js";
@@ -89,11 +87,7 @@ export function inputFeeds({
   };
 }
 
-export interface InferenceOptions {
-  /** Threads inside one operation. */
-  threads: number;
-  /** Default cpu. */
-  device?: Device;
+export interface InferenceOptions extends EngineOptions {
   /** Default float32; int8 is faster and less exact. */
   precision?: InferencePrecision;
 }
@@ -108,13 +102,13 @@ export type InferencePrecision = "float32" | "int8";
 export async function createMaskedLm(
   architecture: Architecture,
   flat: Float32Array,
-  { threads, device = "cpu", precision = "float32" }: InferenceOptions,
+  { threads, device = "cpu", engine = "onnx", precision = "float32" }: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { vocabSize } = architecture.config;
-  if (precision === "int8" && device !== "cpu") {
-    throw new DllmError(`precision int8 on ${device}: only the CPU has it`, {
+  if (precision === "int8" && (device !== "cpu" || engine !== "onnx")) {
+    throw new DllmError(`precision int8 with engine ${engine} on ${device}`, {
       exitCode: ExitCode.usage,
-      details: ["leave out one of the two"],
+      details: ["only engine onnx on cpu has it"],
     });
   }
   const exact = {
@@ -122,11 +116,7 @@ export async function createMaskedLm(
     initializers: parametersByName(architecture, flat),
   };
   const graph = precision === "int8" ? toInt8(exact) : exact;
-  const session = await OnnxSession.create(writeOnnx({ ...graph, external: true }), {
-    threads,
-    device,
-    external: graph.initializers,
-  });
+  const session = await compileGraph(graph, { threads, device, engine });
 
   /** Runs the graph and returns some of its outputs in fresh buffers. */
   const run = async <T extends Record<string, Value>>(

@@ -18,6 +18,7 @@ import {
   type LogitsInput,
   type MaskedLanguageModel,
 } from "../../src/model/masked-lm.js";
+import { testEngine } from "../support/engine.js";
 import { assetsDirectory, goldenDirectory, printGolden } from "../support/golden.js";
 import { torchGenerator } from "../support/torch-random.js";
 
@@ -146,7 +147,7 @@ describe.each(families)("golden likelihood %s", (family) => {
   let compared = 0;
   let worst = 0;
   beforeAll(async () => {
-    model = await loadMaskedLm(folder, { threads: 1 });
+    model = await loadMaskedLm(folder, testEngine);
   });
   afterAll(async () => {
     await model.dispose();
