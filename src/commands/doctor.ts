@@ -10,10 +10,13 @@ import { tfjsPackages } from "../engine/tfjs/backend.js";
 import { formatBytes } from "../report/format.js";
 import type { DoctorCommand } from "./command.js";
 
-/** `missing` is needed for nothing but what its detail names; `problem` hinders every run. */
+/**
+ * `missing` hinders nothing but what its detail names, `problem` hinders every run, `unset` is a
+ * setting that one may do without.
+ */
 export interface Finding {
   name: string;
-  status: "ok" | "missing" | "problem";
+  status: "ok" | "missing" | "problem" | "unset";
   detail: string;
 }
 
@@ -90,6 +93,12 @@ function machine(runs: string): Finding[] {
   ];
 }
 
+const advice: Record<Device, string> = {
+  cpu: "ONNX Runtime does not work here: install again",
+  webgpu: "needs a GPU and its driver (Vulkan, Metal or Direct3D 12)",
+  cuda: "needs the provider that onnxruntime-node's install script fetches, CUDA 12 and cuDNN 9",
+};
+
 async function devices(): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const device of ["cpu", "webgpu", "cuda"] satisfies Device[]) {
@@ -97,7 +106,9 @@ async function devices(): Promise<Finding[]> {
     findings.push({
       name: `onnxruntime ${device}`,
       status: reason === undefined ? "ok" : device === "cpu" ? "problem" : "missing",
-      detail: reason ?? `computes, version ${installedVersion("onnxruntime-node")}`,
+      detail: reason
+        ? `${advice[device]} (${reason})`
+        : `computes, version ${installedVersion("onnxruntime-node")}`,
     });
   }
   return findings;
@@ -127,7 +138,7 @@ function credentials(): Finding[] {
   return [
     ...settings.map((name): Finding => {
       const isSet = (process.env[name] ?? "") !== "";
-      return { name, status: isSet ? "ok" : "missing", detail: isSet ? "set" : "not set" };
+      return { name, status: isSet ? "ok" : "unset", detail: isSet ? "set" : "not set" };
     }),
     file("Hugging Face login", join(home, "token")),
     file("netrc (W&B login)", join(homedir(), ".netrc")),
@@ -136,7 +147,7 @@ function credentials(): Finding[] {
 
 function file(name: string, path: string): Finding {
   const exists = existsSync(path);
-  return { name, status: exists ? "ok" : "missing", detail: exists ? path : `no ${path}` };
+  return { name, status: exists ? "ok" : "unset", detail: exists ? path : `no ${path}` };
 }
 
 function isAccessible(path: string, mode: number): boolean {
