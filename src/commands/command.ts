@@ -49,6 +49,10 @@ export interface SamplerOptions {
   temperature?: number;
   remasking?: "low_confidence" | "random";
   cfgScale?: number;
+  /** See DenoiseSettings. */
+  confidenceThreshold?: number;
+  /** See InferenceOptions. */
+  precision: "float32" | "int8";
 }
 /** How `dllm sample` reads prompts and shows answers. */
 export interface SampleOutputOptions {
@@ -131,3 +135,4 @@ export type SampleCommand = CommandRun<
 >;
 export type ChatCommand = CommandRun<readonly [model: string], SamplerOptions & RunsOptions>;
 export type SchemaCommand = CommandRun<readonly [], { write: boolean }>;
+export type DoctorCommand = CommandRun<readonly [], RunsOptions & JsonOptions>;

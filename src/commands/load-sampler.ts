@@ -4,6 +4,7 @@ import { loadTokenizer, type Tokenizer } from "../data/tokenizer.js";
 import { loadMaskedLm, type MaskedLanguageModel } from "../model/masked-lm.js";
 import { readArchitecture } from "../model/model-directory.js";
 import { samplerFields, type SamplerSettings } from "../recipe/schema.js";
+import type { DenoiseSettings } from "../sample/denoise.js";
 import type { RunsOptions, SamplerOptions } from "./command.js";
 import { resolveModel } from "./resolve-model.js";
 
@@ -11,7 +12,7 @@ export interface LoadedSampler {
   title: string;
   model: MaskedLanguageModel;
   tokenizer: Tokenizer;
-  settings: SamplerSettings;
+  settings: SamplerSettings & Pick<DenoiseSettings, "confidence_threshold">;
   /** Longest canvas the model is meant for, in tokens. */
   maxPositions: number;
 }
@@ -27,7 +28,10 @@ export async function loadSampler(
   const { directory, title, sampler } = resolveModel(name, options.runs);
   const { config } = readArchitecture(directory);
   const tokenizer = await loadTokenizer(directory);
-  const model = await loadMaskedLm(directory, { threads: availableParallelism() });
+  const model = await loadMaskedLm(directory, {
+    threads: availableParallelism(),
+    precision: options.precision,
+  });
   return {
     title,
     model,
@@ -43,7 +47,7 @@ function defaultSampler(): SamplerSettings {
   ) as unknown as SamplerSettings;
 }
 
-function samplerOverrides(options: SamplerOptions): Partial<SamplerSettings> {
+function samplerOverrides(options: SamplerOptions): Partial<LoadedSampler["settings"]> {
   const overrides = {
     max_new_tokens: options.maxNewTokens,
     block_size: options.blockSize,
@@ -51,6 +55,7 @@ function samplerOverrides(options: SamplerOptions): Partial<SamplerSettings> {
     temperature: options.temperature,
     remasking: options.remasking,
     cfg_scale: options.cfgScale,
+    confidence_threshold: options.confidenceThreshold,
   };
   return Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
 }

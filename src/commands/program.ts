@@ -9,6 +9,7 @@ import type {
   CancelCommand,
   ChatCommand,
   CommandIo,
+  DoctorCommand,
   ExplainCommand,
   InitCommand,
   LockCommand,
@@ -52,6 +53,7 @@ export interface CommandModules {
   lock: () => Promise<{ run: LockCommand }>;
   ls: () => Promise<{ run: LsCommand }>;
   init: () => Promise<{ run: InitCommand }>;
+  doctor: () => Promise<{ run: DoctorCommand }>;
 }
 
 export const commandModules: CommandModules = {
@@ -75,6 +77,7 @@ export const commandModules: CommandModules = {
   lock: () => import("./lock.js"),
   ls: () => import("./ls.js"),
   init: () => import("./init.js"),
+  doctor: () => import("./doctor.js"),
 };
 
 /** The version of this package. */
@@ -257,6 +260,9 @@ export async function runProgram(
     jsonOption(),
   );
   declare("init [directory]", "begin with a commented recipe of your own", modules.init);
+  declare("doctor", "show what this machine offers, and what is missing", modules.doctor)
+    .addOption(runsOption())
+    .addOption(jsonOption());
   declare("schema", "print the JSON Schema of recipes", modules.schema).addOption(
     new Option("--write", "write it, and the code made of it, to schemas/").default(false),
   );
@@ -310,6 +316,13 @@ function samplerOptions(): Option[] {
     new Option("--cfg-scale <s>", "strength of classifier-free guidance").argParser(
       parseNonNegative,
     ),
+    new Option(
+      "--confidence-threshold <p>",
+      "faster: also reveal tokens at least as probable, in fewer steps",
+    ).argParser(parseNonNegative),
+    new Option("--precision <p>", "int8 is faster and less exact")
+      .choices(["float32", "int8"])
+      .default("float32"),
   ];
 }
 

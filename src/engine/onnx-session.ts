@@ -4,10 +4,15 @@
  */
 import * as ort from "onnxruntime-node";
 import { DllmError, ExitCode, ShapeError, errorMessage } from "../base/errors.js";
+import { executionProviders, type Device } from "./device.js";
 
 export interface SessionOptions {
   /** Threads inside one operation. */
   threads: number;
+  /** Default cpu. */
+  device?: Device;
+  /** External data of the model by location. It is copied: the buffers may be dropped or changed. */
+  external?: ReadonlyMap<string, { data: ArrayBufferView }>;
 }
 
 /** A tensor that is fed or fetched; `data` is used in place, never copied. Bytes are bool, 0 or 1. */
@@ -28,6 +33,13 @@ function toOrt({ data, shape }: Value): ort.Tensor {
   return new ort.Tensor("int64", data, shape);
 }
 
+function externalFiles(external: NonNullable<SessionOptions["external"]>) {
+  return [...external].map(([path, { data }]) => ({
+    path,
+    data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }));
+}
+
 /** A compiled graph. Dispose it when done: it holds native memory. */
 export class OnnxSession {
   private constructor(private readonly session: ort.InferenceSession) {}
@@ -38,23 +50,26 @@ export class OnnxSession {
    */
   static async create(
     model: Uint8Array | string,
-    { threads }: SessionOptions,
+    { threads, device = "cpu", external }: SessionOptions,
   ): Promise<OnnxSession> {
     const options: ort.InferenceSession.SessionOptions = {
-      executionProviders: ["cpu"],
+      executionProviders: executionProviders(device, model),
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: "all",
       // Measured: planning reuse patterns per shape raises peak memory by half here.
       enableMemPattern: false,
       logSeverityLevel: 3,
+      ...(external && { externalData: externalFiles(external) }),
     };
     try {
       // The cast picks one of two overloads that do the same for a path and for bytes.
       return new OnnxSession(await ort.InferenceSession.create(model as string, options));
     } catch (error) {
-      throw new DllmError(`ONNX Runtime cannot compile the model: ${errorMessage(error)}`, {
+      const where = device === "cpu" ? "" : ` for ${device}`;
+      throw new DllmError(`ONNX Runtime cannot compile the model${where}: ${errorMessage(error)}`, {
         exitCode: ExitCode.environment,
+        ...(device !== "cpu" && { details: ["`dllm doctor` shows which devices can be used"] }),
         cause: error,
       });
     }

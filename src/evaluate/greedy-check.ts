@@ -3,14 +3,14 @@
  * Source: ZHZisZZ/dllm@ca17675 dllm/core/eval/mdlm.py,
  * MDLMEvalHarness._suffix_greedy_prediction.
  */
-import { chooseToken, tokenProbability } from "../sample/predict.js";
+import type { Predictions } from "../model/masked-lm.js";
 import type { EncodedPair } from "./encode-pair.js";
 import {
-  maskedLogits,
   maskedPositions,
+  predictRows,
   type ForwardSettings,
   type MaskedRow,
-} from "./masked-logits.js";
+} from "./masked-rows.js";
 
 export interface GreedyCheckInputs extends ForwardSettings {
   requests: readonly EncodedPair[];
@@ -48,8 +48,8 @@ export async function greedyMatches(inputs: GreedyCheckInputs): Promise<boolean[
         positions: maskedPositions(attempt.canvas, maskId),
       }));
     if (rows.length === 0) break;
-    for await (const { row, logits } of maskedLogits(inputs, rows)) {
-      commitMostConfident(row, logits, maskId);
+    for await (const { row, predictions } of predictRows(inputs, rows)) {
+      commitMostConfident(row, predictions, maskId);
     }
   }
   return attempts.map(
@@ -60,16 +60,14 @@ export async function greedyMatches(inputs: GreedyCheckInputs): Promise<boolean[
 
 function commitMostConfident(
   { attempt, positions }: MaskedRow & { attempt: Attempt },
-  logits: readonly Float32Array[],
+  { ids, confidences }: Predictions,
   maskId: number,
 ): void {
-  const predictions = logits.map((ofPosition, slot) => {
-    const id = chooseToken(ofPosition, 0, () => 0);
-    return { column: positions[slot]!, id, confidence: tokenProbability(ofPosition, id) };
-  });
-  const { column, id } = predictions.reduce((best, prediction) =>
-    prediction.confidence > best.confidence ? prediction : best,
+  const slot = confidences.reduce(
+    (best, confidence, i) => (confidence > confidences[best]! ? i : best),
+    0,
   );
+  const [column, id] = [positions[slot]!, ids[slot]!];
   attempt.canvas[column] = id;
   // The mask token itself may be predicted; it stays a mask.
   if (id === maskId || column < attempt.prefixLength) return;

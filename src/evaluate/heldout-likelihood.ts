@@ -13,7 +13,7 @@ import { rowWeights } from "../diffusion/loss.js";
 import { maskBatch, sampleTimestep } from "../diffusion/masking.js";
 import type { MaskedLanguageModel } from "../model/masked-lm.js";
 import type { MaskSettings } from "../recipe/schema.js";
-import { maskedLogits, sumCrossEntropy, type MaskedRow } from "./masked-logits.js";
+import { scoreRows, type ScoredRow } from "./masked-rows.js";
 import { ratioWithError, type EvalResult } from "./result.js";
 
 /** Progress that can be saved and continued; plain data. */
@@ -42,10 +42,9 @@ export interface HeldoutInputs {
 }
 
 /** A noised row; equal ones are computed once, with the weights of all copies added up. */
-interface NoisedRow extends MaskedRow {
+interface NoisedRow extends ScoredRow {
   /** Place of the row in the order of evaluation. */
   index: number;
-  targets: Int32Array;
   weight: number;
 }
 
@@ -99,8 +98,8 @@ function summarise(
 async function evaluateRows(inputs: HeldoutInputs, group: readonly number[]): Promise<number[]> {
   const sums = new Array<number>(group.length).fill(0);
   const noised = group.flatMap((row, index) => noisedCopies(inputs, row, index));
-  for await (const { row, logits } of maskedLogits(inputs, noised)) {
-    sums[row.index]! += (row.weight * sumCrossEntropy(logits, row.targets)) / inputs.mcNum;
+  for await (const { row, crossEntropies } of scoreRows(inputs, noised)) {
+    sums[row.index]! += (row.weight * crossEntropies[0]!) / inputs.mcNum;
   }
   return sums;
 }
@@ -128,7 +127,7 @@ function noisedCopies(inputs: HeldoutInputs, row: number, index: number): Noised
     const key = positions.join();
     const known = distinct.get(key);
     if (known) known.weight += weight;
-    else distinct.set(key, { index, ids: noisedIds, positions, targets, weight });
+    else distinct.set(key, { index, ids: noisedIds, positions, targets: [targets], weight });
   }
   return [...distinct.values()];
 }

@@ -9,13 +9,7 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import type { EncodedPair } from "./encode-pair.js";
 import type { LikelihoodNoise } from "./likelihood-noise.js";
 import { maskCounts } from "./mask-counts.js";
-import {
-  maskedLogits,
-  maskedPositions,
-  sumCrossEntropy,
-  type ForwardSettings,
-  type MaskedRow,
-} from "./masked-logits.js";
+import { maskedPositions, scoreRows, type ForwardSettings, type MaskedRow } from "./masked-rows.js";
 
 export interface CopySettings {
   maskId: number;
@@ -130,14 +124,24 @@ async function computeLosses(
   rows: ReadonlyMap<string, DistinctRow>,
   losses: readonly Float64Array[],
 ): Promise<void> {
-  const byLength = [...rows.values()].sort((a, b) => a.ids.length - b.ids.length);
-  for await (const { row, logits } of maskedLogits(inputs, byLength)) {
-    for (const { request, copies } of row.uses) {
-      const { prefix, target } = inputs.requests[request]!;
-      const original = (column: number): number =>
-        column < prefix.length ? prefix[column]! : target[column - prefix.length]!;
-      const loss = sumCrossEntropy(logits, row.positions.map(original));
-      for (const { number, maskRatio } of copies) losses[request]![number] = loss / maskRatio;
+  const scored = [...rows.values()]
+    .sort((a, b) => a.ids.length - b.ids.length)
+    .map((row) => ({
+      ...row,
+      targets: row.uses.map(({ request }) => originals(inputs.requests[request]!, row.positions)),
+    }));
+  for await (const { row, crossEntropies } of scoreRows(inputs, scored)) {
+    for (const [use, { request, copies }] of row.uses.entries()) {
+      for (const { number, maskRatio } of copies) {
+        losses[request]![number] = crossEntropies[use]! / maskRatio;
+      }
     }
   }
+}
+
+/** The tokens of a request at some columns. */
+function originals({ prefix, target }: EncodedPair, columns: Int32Array): Int32Array {
+  return columns.map((column) =>
+    column < prefix.length ? prefix[column]! : target[column - prefix.length]!,
+  );
 }

@@ -84,7 +84,7 @@ export async function verifyExport({
   threads: number;
 }): Promise<VerifiedExport> {
   const input = probe(architecture);
-  const model = createMaskedLm(architecture, parameters, { threads });
+  const model = await createMaskedLm(architecture, parameters, { threads });
   const expected = await model.logits(input);
   await model.dispose();
 
@@ -96,7 +96,7 @@ export async function verifyExport({
       throw differs(file, "other weights than the model's", "the same bits");
     }
     // From the exported config.json: a field that was lost shows here.
-    const again = createMaskedLm(exported.architecture, exported.parameters, { threads });
+    const again = await createMaskedLm(exported.architecture, exported.parameters, { threads });
     const logits = await again.logits(input);
     await again.dispose();
     if (!sameBytes(logits, expected)) {

@@ -6,7 +6,7 @@
 import type { Shape } from "./dim.js";
 import type { OnnxEmitter } from "./onnx/emitter.js";
 
-export type DType = "float32" | "int32" | "int64" | "bool";
+export type DType = "float32" | "int8" | "int32" | "int64" | "bool";
 
 export interface TensorType {
   shape: Shape;

@@ -222,6 +222,12 @@ function forward(
     hiddenDropout,
   );
   const hiddenStates = [hidden];
+  // After the last layer's attention only the wanted positions matter. Dropout, as the reference
+  // draws it, covers all of them.
+  const rowsAfterAttention = (layer: number, x: Tensor): Tensor =>
+    positions && dropout === noDropout && layer === config.layers - 1
+      ? gatherRows(x, positions, { unique: true })
+      : x;
   for (let layer = 0; layer < config.layers; layer++) {
     const names = layerNames(variant, layer);
     const byHead = (name: string): Tensor =>
@@ -234,9 +240,12 @@ function forward(
       (probabilities) => dropout(probabilities, names.attention, attentionDropout),
     );
     const joined = reshape(transpose(context, [0, 2, 1, 3]), [tokens, hiddenSize]);
-    const projected = linear(joined, names.attentionOutput);
+    const projected = linear(rowsAfterAttention(layer, joined), names.attentionOutput);
     hidden = norm(
-      add(hidden, dropout(projected, names.attentionOutput, hiddenDropout)),
+      add(
+        rowsAfterAttention(layer, hidden),
+        dropout(projected, names.attentionOutput, hiddenDropout),
+      ),
       names.attentionNorm,
     );
     const wide = gelu(linear(hidden, names.intermediate));
@@ -245,7 +254,8 @@ function forward(
     hiddenStates.push(hidden);
   }
 
-  const wanted = positions ? gatherRows(hidden, positions, { unique: true }) : hidden;
+  const wanted =
+    positions && dropout !== noDropout ? gatherRows(hidden, positions, { unique: true }) : hidden;
   const transformed = norm(gelu(linear(wanted, variant.head.dense)), variant.head.norm);
   const logits = add(gemm(transformed, words, { transposeB: true }), weight(variant.head.bias));
   return { logits, hiddenStates };

@@ -40,7 +40,10 @@ export interface ForwardInputs {
 export interface ForwardOutputs {
   /** float32 [masked, vocab]; without `positions` [batch*seq, vocab] */
   logits: Tensor;
-  /** float32 [batch*seq, hidden]: after the embedding, then after each layer. */
+  /**
+   * float32 [batch*seq, hidden]: after the embedding, then after each layer; with `positions` and
+   * without dropout the last is [masked, hidden].
+   */
   hiddenStates: readonly Tensor[];
 }
 

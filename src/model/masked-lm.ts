@@ -1,7 +1,16 @@
 /** @file A masked language model ready to predict: weights in memory, graphs compiled on demand. */
-import type { Value } from "../engine/onnx-session.js";
-import { OnnxSession } from "../engine/onnx-session.js";
-import { writeOnnx } from "../graph/onnx/writer.js";
+import { DllmError, ExitCode } from "../base/errors.js";
+import { toInt8 } from "../engine/int8.js";
+import type { Buffer1D, Value } from "../engine/onnx-session.js";
+import { compileGraph, type EngineOptions } from "../engine/session.js";
+import { sizeOf } from "../graph/dim.js";
+import { exp, sub } from "../graph/ops/elementwise.js";
+import { argMax, reduceMax } from "../graph/ops/extrema.js";
+import { gatherRows } from "../graph/ops/indexing.js";
+import { reduceSum } from "../graph/ops/reduce.js";
+import { reshape } from "../graph/ops/shape.js";
+import { input } from "../graph/ops/source.js";
+import type { Tensor } from "../graph/tensor.js";
 import { forwardInputs, inputNames } from "./graph-inputs.js";
 import { readModel } from "./model-directory.js";
 import { layOut, viewsOf } from "./parameters.js";
@@ -18,23 +27,47 @@ export interface LogitsInput {
   positions: Int32Array;
 }
 
+/** What a model predicts at some positions. */
+export interface Predictions {
+  /** int32 [n]: the most probable token, the lowest of equals. */
+  ids: Int32Array;
+  /** float32 [n]: its probability. */
+  confidences: Float32Array;
+}
+
+/** Tokens whose probability is asked for: token `ids[i]` at position `positions[slots[i]]`. */
+export interface TokenQueries {
+  slots: ArrayLike<number>;
+  ids: ArrayLike<number>;
+}
+
+/** The tensors that a call returns are owned by the caller. */
 export interface MaskedLanguageModel {
   readonly vocabSize: number;
-  /** Logits at the positions, float32 [n, vocab], owned by the caller. */
+  /** Logits at the positions, float32 [n, vocab]. */
   logits(input: LogitsInput): Promise<Float32Array>;
+  predict(input: LogitsInput): Promise<Predictions>;
+  /** Log-probability of each queried token in nats, float64 [queries]. */
+  logProbabilities(input: LogitsInput, queries: TokenQueries): Promise<Float64Array>;
   dispose(): Promise<void>;
 }
 
-/** Returns the parameters as feeds, by name; the views share memory with `flat`. */
-export function parameterFeeds(
+/** Returns the parameters by name; the views share memory with `flat`. */
+export function parametersByName(
   { family, config }: Architecture,
   flat: Float32Array,
-): Record<string, Value> {
+): ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }> {
   const specs = family.parameters(config);
   const views = viewsOf(layOut(specs), flat);
-  return Object.fromEntries(
-    specs.map(({ name, shape }) => [name, { data: views.get(name)!, shape }]),
-  );
+  return new Map(specs.map(({ name, shape }) => [name, { data: views.get(name)!, shape }]));
+}
+
+/** The same as feeds of a graph whose parameters are inputs. */
+export function parameterFeeds(
+  architecture: Architecture,
+  flat: Float32Array,
+): Record<string, Value> {
+  return Object.fromEntries(parametersByName(architecture, flat));
 }
 
 /** Returns the feeds of the ids and, where given, of the attention mask. */
@@ -54,39 +87,104 @@ export function inputFeeds({
   };
 }
 
+export interface InferenceOptions extends EngineOptions {
+  /** Default float32; int8 is faster and less exact. */
+  precision?: InferencePrecision;
+}
+
+export type InferencePrecision = "float32" | "int8";
+
 /**
- * Returns a predictor over parameters that are already in memory; it reads `flat` at every call,
- * so updates in place are seen.
+ * Compiles a predictor over the parameters. They are copied, laid out for the matrix products once
+ * (a third faster than weights that are fed), so the buffer may be dropped; later changes of it
+ * are not seen.
  */
-export function createMaskedLm(
+export async function createMaskedLm(
   architecture: Architecture,
   flat: Float32Array,
-  { threads }: { threads: number },
-): MaskedLanguageModel {
-  const feeds = parameterFeeds(architecture, flat);
-  const sessions = new Map<boolean, Promise<OnnxSession>>();
-  const sessionFor = (withAttentionMask: boolean): Promise<OnnxSession> => {
-    let session = sessions.get(withAttentionMask);
-    if (session === undefined) {
-      const inputs = forwardInputs(architecture, { withAttentionMask });
-      const { logits } = architecture.family.forward(architecture.config, inputs);
-      session = OnnxSession.create(writeOnnx({ outputs: { logits } }), { threads });
-      sessions.set(withAttentionMask, session);
-    }
-    return session;
+  { threads, device = "cpu", engine = "onnx", precision = "float32" }: InferenceOptions,
+): Promise<MaskedLanguageModel> {
+  const { vocabSize } = architecture.config;
+  if (precision === "int8" && (device !== "cpu" || engine !== "onnx")) {
+    throw new DllmError(`precision int8 with engine ${engine} on ${device}`, {
+      exitCode: ExitCode.usage,
+      details: ["only engine onnx on cpu has it"],
+    });
+  }
+  const exact = {
+    outputs: predictionGraph(architecture),
+    initializers: parametersByName(architecture, flat),
   };
+  const graph = precision === "int8" ? toInt8(exact) : exact;
+  const session = await compileGraph(graph, { threads, device, engine });
+
+  /** Runs the graph and returns some of its outputs in fresh buffers. */
+  const run = async <T extends Record<string, Value>>(
+    input: LogitsInput,
+    outputs: T,
+    scored: Int32Array = new Int32Array(0),
+  ): Promise<T> => {
+    // One graph serves all calls, as each would hold its own copy of the weights: hence a mask
+    // also where everything is visible. It adds zeros to the scores.
+    const attentionMask = input.attentionMask ?? new Uint8Array(input.batch * input.seq).fill(1);
+    const feeds = { ...inputFeeds({ ...input, attentionMask }), scored: vector(scored) };
+    if (input.positions.length > 0) await session.run(feeds, outputs, []);
+    return outputs;
+  };
+
   return {
-    vocabSize: architecture.config.vocabSize,
+    vocabSize,
     async logits(input) {
-      if (input.positions.length === 0) return new Float32Array(0);
-      const session = await sessionFor(input.attentionMask !== undefined);
-      const results = await session.run({ ...feeds, ...inputFeeds(input) }, {}, ["logits"]);
-      return results["logits"]!;
+      const shape = [input.positions.length, vocabSize];
+      const data = new Float32Array(shape[0]! * vocabSize);
+      await run(input, { logits: { data, shape } });
+      return data;
     },
-    async dispose() {
-      for (const session of sessions.values()) await (await session).dispose();
-      sessions.clear();
+    async predict(input) {
+      const count = input.positions.length;
+      const ids = new Int32Array(count);
+      const mass = new Float32Array(count);
+      await run(input, { best: vector(ids), mass: column(mass) });
+      return { ids, confidences: mass.map((sum) => 1 / sum) };
     },
+    async logProbabilities(input, { slots, ids }) {
+      const count = input.positions.length;
+      if (count * vocabSize > 2 ** 31) throw new RangeError(`${count} positions in one pass`);
+      const [top, mass] = [new Float32Array(count), new Float32Array(count)];
+      const found = new Float32Array(ids.length);
+      const scored = Int32Array.from(ids, (id, i) => slots[i]! * vocabSize + id);
+      const outputs = { top: column(top), mass: column(mass), found: vector(found) };
+      await run(input, outputs, scored);
+      return Float64Array.from(found, (logit, i) => {
+        const slot = slots[i]!;
+        return logit - (top[slot]! + Math.log(mass[slot]!));
+      });
+    },
+    dispose: () => session.dispose(),
+  };
+}
+
+const vector = <T extends Buffer1D>(data: T) => ({ data, shape: [data.length] });
+const column = <T extends Buffer1D>(data: T) => ({ data, shape: [data.length, 1] });
+
+/**
+ * The outputs of a prediction, computed where the logits are, which need not be copied out:
+ * `logits` [masked, vocab], `best` the most probable id [masked], `top` its logit [masked, 1],
+ * `mass` the sum of exp(logit - top) [masked, 1], and `found` the logits at the flat indices
+ * `scored`, [scored].
+ */
+function predictionGraph(architecture: Architecture): Record<string, Tensor> {
+  const { family, config } = architecture;
+  const inputs = forwardInputs(architecture, { withAttentionMask: true });
+  const { logits } = family.forward(config, inputs);
+  const top = reduceMax(logits);
+  const scored = input("scored", "int32", ["scored"]);
+  return {
+    logits,
+    best: argMax(logits),
+    top,
+    mass: reduceSum(exp(sub(logits, top)), [1]),
+    found: gatherRows(reshape(logits, [sizeOf(logits.shape)]), scored),
   };
 }
 
@@ -96,7 +194,7 @@ export function createMaskedLm(
  */
 export async function loadMaskedLm(
   directory: string,
-  options: { threads: number },
+  options: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { architecture, parameters } = await readModel(directory);
   return createMaskedLm(architecture, parameters, options);

@@ -162,7 +162,16 @@ function forward(
   const globalTable = rotaryTable(SEQ, headDim, config.globalRopeTheta);
   const localTable = rotaryTable(SEQ, headDim, config.localRopeTheta);
 
-  const attention = (x: Tensor, prefix: string, isGlobal: boolean): Tensor => {
+  // After the last layer's attention only the wanted positions matter. Dropout, as the reference
+  // draws it, covers all of them.
+  const rowsAfterAttention = (layer: number, x: Tensor): Tensor =>
+    positions && dropout === noDropout && layer === config.layers - 1
+      ? gatherRows(x, positions, { unique: true })
+      : x;
+
+  const attention = (x: Tensor, layer: number): Tensor => {
+    const prefix = `model.layers.${layer}`;
+    const isGlobal = layer % config.globalEvery === 0;
     const qkv = linear(x, weight(`${prefix}.attn.Wqkv.weight`));
     const byHead = transpose(reshape(qkv, [BATCH, SEQ, 3, heads, headDim]), [2, 0, 3, 1, 4]);
     const [q, k, v] = split(byHead, 0, [1, 1, 1]).map((part) =>
@@ -177,7 +186,7 @@ function forward(
       (probabilities) => dropout(probabilities, `${prefix}.attn`, config.attentionDropout),
     );
     const joined = reshape(transpose(out, [0, 2, 1, 3]), [tokens, hiddenSize]);
-    const projected = linear(joined, weight(`${prefix}.attn.Wo.weight`));
+    const projected = linear(rowsAfterAttention(layer, joined), weight(`${prefix}.attn.Wo.weight`));
     return dropout(projected, `${prefix}.attn.Wo`, config.attentionDropout);
   };
 
@@ -199,7 +208,7 @@ function forward(
     const prefix = `model.layers.${layer}`;
     const normed =
       layer === 0 ? hidden : layerNorm(hidden, weight(`${prefix}.attn_norm.weight`), normEps);
-    hidden = add(hidden, attention(normed, prefix, layer % config.globalEvery === 0));
+    hidden = add(rowsAfterAttention(layer, hidden), attention(normed, layer));
     hidden = add(
       hidden,
       mlp(layerNorm(hidden, weight(`${prefix}.mlp_norm.weight`), normEps), prefix),
@@ -207,7 +216,8 @@ function forward(
     hiddenStates.push(hidden);
   }
 
-  const wanted = positions ? gatherRows(hidden, positions, { unique: true }) : hidden;
+  const wanted =
+    positions && dropout !== noDropout ? gatherRows(hidden, positions, { unique: true }) : hidden;
   const final = layerNorm(wanted, weight("model.final_norm.weight"), normEps);
   const transformed = layerNorm(
     gelu(linear(final, weight("head.dense.weight"))),

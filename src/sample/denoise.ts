@@ -8,7 +8,8 @@ import { alphaSchedules, type AlphaSchedule } from "../diffusion/alpha-schedule.
 import type { MaskedLanguageModel } from "../model/masked-lm.js";
 import type { SamplerSettings } from "../recipe/schema.js";
 import { seededNoise, type SamplerNoise } from "./noise.js";
-import { chooseToken, guideLogits, tokenProbability, topIndices } from "./predict.js";
+import { topIndices } from "./predict.js";
+import { createPredictor } from "./predictor.js";
 import { transferCounts } from "./transfer-counts.js";
 
 /** Settings of the denoising loop; what only some callers need may be left out. */
@@ -20,6 +21,12 @@ export interface DenoiseSettings extends Omit<
   attention_mask?: SamplerSettings["attention_mask"];
   /** Default linear. */
   schedule?: AlphaSchedule;
+  /**
+   * Faster sampling, an approximation: a step also reveals every prediction of the block at least
+   * as confident as this, so that later steps may have nothing left to do (parallel decoding of
+   * arXiv:2505.22618). Absent: the transfer counts alone decide.
+   */
+  confidence_threshold?: number;
   /** Ids that are never chosen. */
   suppress_tokens?: readonly number[];
   /** Ids that may be chosen, but with confidence 0 (the reference's name is misleading). */
@@ -99,8 +106,9 @@ export async function denoise(inputs: DenoiseInputs): Promise<SampleResult> {
   const schedule = settings.schedule ?? alphaSchedules.linear;
   const { seed = 0, rowIds } = options;
   const noise = options.noise ?? seededNoise({ seed, ...(rowIds && { rowIds }) });
+  const threshold = settings.confidence_threshold ?? Infinity;
   const stepsPerBlock = Math.ceil(settings.steps / blocks);
-  const forward = createForward(inputs);
+  const predict = createPredictor(inputs, noise);
 
   const report = async (step: number): Promise<void> =>
     options.onFrame?.({ step, batch, seq, canvas: canvas.slice() });
@@ -124,19 +132,18 @@ export async function denoise(inputs: DenoiseInputs): Promise<SampleResult> {
       const candidates = counts.map((row, index) =>
         (row[blockStep] ?? 0) === 0 ? [] : maskedPositions(inputs, block, index),
       );
-      const logits = await forward(Int32Array.from(candidates.flat()));
-      const predict = createPredictor(inputs, noise, step);
-      let slot = 0;
+      const positions = Int32Array.from(candidates.flat());
+      // Only a threshold reveals more than the counts, which sum to the masks.
+      if (positions.length === 0) break;
+      const predictions = await predict(positions, step);
+      let first = 0;
       candidates.forEach((positions, row) => {
-        const predictions = positions.map((position) => {
-          const start = slot++ * inputs.model.vocabSize;
-          const values = logits.subarray(start, start + inputs.model.vocabSize);
-          return predict(values, row, position % seq);
-        });
-        const confidences = predictions.map(({ confidence }) => confidence);
-        for (const index of topIndices(confidences, counts[row]![blockStep] ?? 0)) {
-          canvas[positions[index]!] = predictions[index]!.id;
+        const confidences = predictions.confidences.subarray(first, first + positions.length);
+        const sure = confidences.filter((confidence) => confidence >= threshold).length;
+        for (const index of topIndices(confidences, Math.max(counts[row]![blockStep] ?? 0, sure))) {
+          canvas[positions[index]!] = predictions.ids[first + index]!;
         }
+        first += positions.length;
       });
       step++;
       await report(step);
@@ -157,115 +164,4 @@ function maskedPositions(inputs: DenoiseInputs, block: number, row: number): num
     if (inputs.canvas[position] === inputs.ids.maskId) positions.push(position);
   }
   return positions;
-}
-
-/**
- * Returns the forward pass: flat positions to float32 [positions, vocab] logits of the current
- * canvas, guided and with the suppressed ids at -Infinity.
- */
-function createForward(inputs: DenoiseInputs): (positions: Int32Array) => Promise<Float32Array> {
-  const { model, canvas, batch, seq, ids, settings } = inputs;
-  const cells = batch * seq;
-  const { attentionMask, given } = firstCanvasMasks(inputs);
-  const { cfg_scale: scale } = settings;
-  const suppressed = settings.suppress_tokens ?? [];
-
-  return async (positions) => {
-    let logits: Float32Array;
-    if (scale > 0) {
-      const both = new Int32Array(2 * cells);
-      both.set(canvas);
-      both.set(
-        canvas.map((id, i) => (given[i] === 1 ? ids.maskId : id)),
-        cells,
-      );
-      const bothPositions = new Int32Array(2 * positions.length);
-      bothPositions.set(positions);
-      bothPositions.set(
-        positions.map((position) => position + cells),
-        positions.length,
-      );
-      const values = await model.logits({
-        inputIds: both,
-        batch: 2 * batch,
-        seq,
-        ...(attentionMask && { attentionMask: twice(attentionMask) }),
-        positions: bothPositions,
-      });
-      logits = values.subarray(0, values.length / 2);
-      guideLogits(logits, values.subarray(values.length / 2), scale);
-    } else {
-      logits = await model.logits({
-        inputIds: canvas.slice(),
-        batch,
-        seq,
-        ...(attentionMask && { attentionMask }),
-        positions,
-      });
-    }
-    for (let start = 0; start < logits.length; start += model.vocabSize) {
-      for (const id of suppressed) logits[start + id] = -Infinity;
-    }
-    return logits;
-  };
-}
-
-function twice(values: Uint8Array): Uint8Array {
-  const both = new Uint8Array(2 * values.length);
-  both.set(values);
-  both.set(values, values.length);
-  return both;
-}
-
-/** What the canvas before the first step decides for all steps; each mask is [batch, seq]. */
-interface FirstCanvasMasks {
-  /** 1 where the model may look; absent where it sees everything. */
-  attentionMask?: Uint8Array;
-  /** 1 at what was known: hidden from the unconditional half of guidance. */
-  given: Uint8Array;
-}
-
-/**
- * Returns the masks that the setting attention_mask makes of the first canvas. `not_eos` is that of
- * ZHZisZZ/dllm@aeab2042 dllm/pipelines/llada/generator.py: eos inside a prompt is hidden, and is
- * never known to guidance. DIFFERS: there guidance over several rows fails, as it doubles the
- * canvas and not the mask (test/sample/sampler.test.ts).
- */
-function firstCanvasMasks(inputs: DenoiseInputs): FirstCanvasMasks {
-  const { canvas, batch, seq, attended, ids, settings } = inputs;
-  const hidesEos = settings.attention_mask === "not_eos";
-  const shown = Uint8Array.from(canvas, (id, i) => {
-    const isShown = hidesEos ? id !== ids.eosId : i % seq < attended[Math.floor(i / seq)]!;
-    return isShown ? 1 : 0;
-  });
-  const keep = new Set(settings.cfg_keep_tokens);
-  const given = Uint8Array.from(canvas, (id, i) =>
-    id !== ids.maskId && shown[i] === 1 && !keep.has(id) ? 1 : 0,
-  );
-  const seesAll =
-    shown.every((value) => value === 1) || (hidesEos && batch === 1 && !inputs.hidesEosOfOneRow);
-  return { given, ...(!seesAll && { attentionMask: shown }) };
-}
-
-interface Prediction {
-  id: number;
-  confidence: number;
-}
-
-/** Returns the predictor of one step: logits of a position to its token and confidence. */
-function createPredictor(
-  { settings }: DenoiseInputs,
-  noise: SamplerNoise,
-  step: number,
-): (logits: Float32Array, row: number, column: number) => Prediction {
-  const { temperature, remasking } = settings;
-  const beginSuppressed = settings.begin_suppress_tokens ?? [];
-  const gumbel = temperature === 0 ? undefined : noise.gumbel(step);
-  const scores = remasking === "random" ? noise.remasking(step) : undefined;
-  return (logits, row, column) => {
-    const id = chooseToken(logits, temperature, gumbel?.(row, column) ?? (() => 0));
-    if (scores) return { id, confidence: scores(row, column) };
-    for (const suppressed of beginSuppressed) logits[suppressed] = -Infinity;
-    return { id, confidence: tokenProbability(logits, id) };
-  };
 }

@@ -56,9 +56,8 @@ export function guideLogits(
 }
 
 /** Returns the indices of the `count` highest values, the lowest index first among equals. */
-export function topIndices(values: readonly number[], count: number): number[] {
-  return values
-    .map((_, index) => index)
+export function topIndices(values: ArrayLike<number>, count: number): number[] {
+  return Array.from(values, (_, index) => index)
     .sort((a, b) => values[b]! - values[a]! || a - b)
     .slice(0, count);
 }

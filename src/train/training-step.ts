@@ -3,9 +3,8 @@
  * they run in.
  */
 import type { Value } from "../engine/onnx-session.js";
-import { OnnxSession } from "../engine/onnx-session.js";
+import { compileGraph, type EngineOptions, type GraphSession } from "../engine/session.js";
 import { gradients } from "../graph/autodiff.js";
-import { writeOnnx } from "../graph/onnx/writer.js";
 import { crossEntropy } from "../graph/ops/cross-entropy.js";
 import { mul } from "../graph/ops/elementwise.js";
 import { reduceSum } from "../graph/ops/reduce.js";
@@ -65,7 +64,7 @@ function buildGraph(architecture: Architecture, options: GraphOptions) {
 }
 
 interface CompiledGraph {
-  session: OnnxSession;
+  session: GraphSession;
   keepMasks: ReturnType<typeof createKeepMasks>;
 }
 
@@ -78,13 +77,12 @@ export function createTrainingStep({
   architecture,
   parameters,
   gradient,
-  threads,
+  ...engineOptions
 }: {
   architecture: Architecture;
   parameters: Float32Array;
   gradient: Float32Array;
-  threads: number;
-}): TrainingStep {
+} & EngineOptions): TrainingStep {
   const feeds = parameterFeeds(architecture, parameters);
   const fetches: Record<string, Value> = Object.fromEntries(
     Object.entries(parameterFeeds(architecture, gradient)).map(([name, value]) => [
@@ -95,7 +93,7 @@ export function createTrainingStep({
   const graphs = new Map<string, Promise<CompiledGraph>>();
   const compile = async (options: GraphOptions): Promise<CompiledGraph> => {
     const { outputs, sites } = buildGraph(architecture, options);
-    const session = await OnnxSession.create(writeOnnx({ outputs }), { threads });
+    const session = await compileGraph({ outputs }, engineOptions);
     return { session, keepMasks: createKeepMasks(sites) };
   };
   const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {

@@ -55,7 +55,7 @@ test("ModernBERT-large: load, forward, one optimizer step", async () => {
     const positions = Int32Array.from({ length: seq / 2 }, (_, i) => 2 * i + 1);
     const noised = original.map((id, i) => (i % 2 === 1 ? maskId : id));
     const input = { inputIds: noised, batch, seq, positions };
-    const model = createMaskedLm(architecture, parameters, { threads });
+    const model = await createMaskedLm(architecture, parameters, { threads });
     const compiled = await timed("compile and run forward", () => model.logits(input));
     const again = await timed("forward", () => model.logits(input));
     expect(Buffer.compare(Buffer.from(again.buffer), Buffer.from(compiled.buffer))).toBe(0);

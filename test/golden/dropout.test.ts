@@ -11,6 +11,7 @@ import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { parseArchitecture } from "../../src/model/registry.js";
 import { createKeepMasks } from "../../src/train/keep-masks.js";
 import { createTrainingStep } from "../../src/train/training-step.js";
+import { testEngine } from "../support/engine.js";
 import { printGolden } from "../support/golden.js";
 
 interface Reference {
@@ -96,7 +97,7 @@ test.each(Object.keys(configs))("%s: losses and gradients", async (name) => {
   };
 
   const gradient = new Float32Array(layout.size);
-  const step = createTrainingStep({ architecture, parameters, gradient, threads: 1 });
+  const step = createTrainingStep({ architecture, parameters, gradient, ...testEngine });
   const nll = await step.differentiate({
     ...{ inputIds, attentionMask, batch, seq, positions, targets, weights },
     dropout: dropoutKey,

@@ -10,6 +10,7 @@ import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { modelFamilies } from "../../src/model/registry.js";
 import { readSafetensors, toFloat32 } from "../../src/model/safetensors.js";
 import { createTrainingStep } from "../../src/train/training-step.js";
+import { testEngine } from "../support/engine.js";
 import { goldenDirectory, printGolden } from "../support/golden.js";
 
 const golden = goldenDirectory();
@@ -45,7 +46,7 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s gradients", (famil
     const { architecture, parameters } = await readModel(join(golden!, "models", family));
     const layout = layOut(architecture.family.parameters(architecture.config));
     const gradient = new Float32Array(layout.size);
-    const step = createTrainingStep({ architecture, parameters, gradient, threads: 1 });
+    const step = createTrainingStep({ architecture, parameters, gradient, ...testEngine });
     let worstLoss = 0;
     let worstGradient = 0;
     for (const [name, item] of Object.entries(file.cases)) {

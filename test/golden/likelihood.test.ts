@@ -10,7 +10,7 @@ import { encodePair, type EncodedPair } from "../../src/evaluate/encode-pair.js"
 import { greedyMatches } from "../../src/evaluate/greedy-check.js";
 import type { LikelihoodNoise } from "../../src/evaluate/likelihood-noise.js";
 import { maskCounts } from "../../src/evaluate/mask-counts.js";
-import { maskedPositions } from "../../src/evaluate/masked-logits.js";
+import { maskedPositions } from "../../src/evaluate/masked-rows.js";
 import { monteCarloLikelihoods, noisedCopies } from "../../src/evaluate/monte-carlo-likelihood.js";
 import { parseTokenList } from "../../src/evaluate/parse-token-list.js";
 import {
@@ -18,6 +18,7 @@ import {
   type LogitsInput,
   type MaskedLanguageModel,
 } from "../../src/model/masked-lm.js";
+import { testEngine } from "../support/engine.js";
 import { assetsDirectory, goldenDirectory, printGolden } from "../support/golden.js";
 import { torchGenerator } from "../support/torch-random.js";
 
@@ -146,7 +147,7 @@ describe.each(families)("golden likelihood %s", (family) => {
   let compared = 0;
   let worst = 0;
   beforeAll(async () => {
-    model = await loadMaskedLm(folder, { threads: 1 });
+    model = await loadMaskedLm(folder, testEngine);
   });
   afterAll(async () => {
     await model.dispose();
@@ -208,9 +209,9 @@ describe.each(families)("golden likelihood %s", (family) => {
       const requests: LogitsInput[] = [];
       const watched: MaskedLanguageModel = {
         ...model,
-        logits(request) {
+        predict(request) {
           requests.push({ ...request, inputIds: request.inputIds.slice() });
-          return model.logits(request);
+          return model.predict(request);
         },
       };
       const inputs = { model: watched, maskId, padId, batchSize: 1, requests: [given] };

@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/base/json.js";
-import { OnnxSession } from "../../src/engine/onnx-session.js";
-import { writeOnnx } from "../../src/graph/onnx/writer.js";
+import { compileGraph } from "../../src/engine/session.js";
 import { forwardInputs } from "../../src/model/graph-inputs.js";
 import { createMaskedLm, inputFeeds, parameterFeeds } from "../../src/model/masked-lm.js";
 import { readModel } from "../../src/model/model-directory.js";
 import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { modelFamilies, parseArchitecture } from "../../src/model/registry.js";
 import { readSafetensors, toFloat32 } from "../../src/model/safetensors.js";
+import { testEngine } from "../support/engine.js";
 import { goldenDirectory, printGolden } from "../support/golden.js";
 
 const golden = goldenDirectory();
@@ -92,9 +92,7 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s forward", (family)
       });
       const { logits, hiddenStates } = architecture.family.forward(architecture.config, inputs);
       const hidden = Object.fromEntries(hiddenStates.map((tensor, k) => [`hidden.${k}`, tensor]));
-      const session = await OnnxSession.create(writeOnnx({ outputs: { logits, ...hidden } }), {
-        threads: 1,
-      });
+      const session = await compileGraph({ outputs: { logits, ...hidden } }, testEngine);
       const results = await session.run(
         {
           ...parameterFeeds(architecture, parameters),
@@ -137,7 +135,7 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s forward", (family)
       fillByFormula(views.get(name)!, salt, scale, offset);
     }
     expect(wide.parameters.length).toBe(layout.slots.length);
-    const model = createMaskedLm(architecture, flat, { threads: 2 });
+    const model = await createMaskedLm(architecture, flat, { threads: 2 });
     const vocab = model.vocabSize;
     let worst = 0;
     for (const [name, item] of Object.entries(wide.cases)) {

@@ -9,6 +9,7 @@ import type { SampleOptions, SampleResult } from "../../src/sample/denoise.js";
 import { infill, type InfillSettings } from "../../src/sample/infill.js";
 import type { SamplerNoise } from "../../src/sample/noise.js";
 import { sample, type SampleSettings } from "../../src/sample/sampler.js";
+import { testEngine } from "../support/engine.js";
 import { goldenDirectory, printGolden } from "../support/golden.js";
 import { torchGenerator } from "../support/torch-random.js";
 
@@ -165,7 +166,7 @@ describe.each(["modernbert", "bert", "roberta"])("golden sampler %s", (family) =
   let exactCases = 0;
   let frameCount = 0;
   beforeAll(async () => {
-    model = await loadMaskedLm(join(golden, "models", family), { threads: 1 });
+    model = await loadMaskedLm(join(golden, "models", family), testEngine);
   });
   afterAll(async () => {
     await model.dispose();

@@ -17,6 +17,7 @@ import {
   gradientNorm,
 } from "../../src/train/optimizer.js";
 import { createTrainingStep } from "../../src/train/training-step.js";
+import { testEngine } from "../support/engine.js";
 import { goldenDirectory, printGolden } from "../support/golden.js";
 
 const golden = goldenDirectory();
@@ -60,7 +61,7 @@ describe.skipIf(!golden).each(trajectories)("$family $variant", ({ family, varia
     const { architecture, parameters } = await readModel(join(golden!, "models", family));
     const layout = layOut(architecture.family.parameters(architecture.config));
     const gradient = new Float32Array(layout.size);
-    const step = createTrainingStep({ architecture, parameters, gradient, threads: 1 });
+    const step = createTrainingStep({ architecture, parameters, gradient, ...testEngine });
     const state = createAdamWState(layout);
     const schedule = alphaSchedules.linear;
     const lr = createLrSchedule(

@@ -101,6 +101,19 @@ describe("sample", () => {
     expect(order).toEqual([-1, 1, 1, 1, 1]);
   });
 
+  test("a confidence threshold reveals what is sure at once, and skips steps that it empties", async () => {
+    // Even columns are sure of their id, odd ones are torn between two.
+    const model = () =>
+      fakeModel(10, (_, column, id) => (id === column % 2 ? 20 : id === 5 && column % 2 ? 20 : 0));
+    const one = { ...settings, max_new_tokens: 8, block_size: 8, steps: 8 };
+    const exact = await sample(model(), ids, [[1]], one);
+    const fast = await sample(model(), ids, [[1]], { ...one, confidence_threshold: 0.9 });
+    expect(exact.steps).toBe(8);
+    // The first step reveals columns 2, 4, 6 and 8; the four others need one step each.
+    expect(fast.steps).toBe(5);
+    expect([...fast.canvas]).toEqual([...exact.canvas]);
+  });
+
   test("guidance compares with a canvas whose prompt is masked, except kept tokens", async () => {
     // Prefers id 1 if the prompt is visible, id 2 if not, and id 3 always a bit less.
     const model = fakeModel(10, (row, _, id) =>

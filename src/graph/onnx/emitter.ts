@@ -23,6 +23,7 @@ export type Attribute =
 /** onnx.TensorProto.DataType */
 export const onnxDataType = {
   float32: 1,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,
@@ -32,6 +33,8 @@ function literalBytes({ dtype, values }: TensorLiteral): Uint8Array {
   switch (dtype) {
     case "float32":
       return new Uint8Array(Float32Array.from(values).buffer);
+    case "int8":
+      return new Uint8Array(Int8Array.from(values).buffer);
     case "int32":
       return new Uint8Array(Int32Array.from(values).buffer);
     case "int64":
@@ -41,16 +44,19 @@ function literalBytes({ dtype, values }: TensorLiteral): Uint8Array {
   }
 }
 
-/** onnx.TensorProto of raw little-endian bytes. */
+/** onnx.TensorProto of raw little-endian bytes, or of external data at a location of its name. */
 export function tensorMessage(
   name: string,
   dtype: DType,
   shape: readonly number[],
-  bytes: Uint8Array,
+  bytes: Uint8Array | "external",
 ): Message {
   const message = new Message();
   for (const dim of shape) message.int(1, dim);
-  return message.int(2, onnxDataType[dtype]).bytes(8, name).bytes(9, bytes);
+  message.int(2, onnxDataType[dtype]).bytes(8, name);
+  if (bytes !== "external") return message.bytes(9, bytes);
+  const location = new Message().bytes(1, "location").bytes(2, name);
+  return message.message(13, location).int(14, 1);
 }
 
 function attributeMessage(name: string, value: Attribute): Message {
@@ -70,6 +76,8 @@ function attributeMessage(name: string, value: Attribute): Message {
 export class OnnxEmitter {
   readonly nodes: Message[] = [];
   readonly initializers: Message[] = [];
+  /** Operator sets beside ONNX's own that the nodes use. */
+  readonly domains = new Set<string>();
   private readonly constants = new Map<string, string>();
   private readonly dimValues = new Map<Dim, string>();
   private counter = 0;
@@ -88,6 +96,7 @@ export class OnnxEmitter {
     inputs: readonly string[],
     outputs: readonly string[],
     attributes: Readonly<Record<string, Attribute>> = {},
+    domain = "",
   ): void {
     const message = new Message();
     for (const name of inputs) message.bytes(1, name);
@@ -95,6 +104,10 @@ export class OnnxEmitter {
     message.bytes(3, `${type}_${this.nodes.length}`).bytes(4, type);
     for (const [name, value] of Object.entries(attributes)) {
       message.message(5, attributeMessage(name, value));
+    }
+    if (domain !== "") {
+      message.bytes(7, domain);
+      this.domains.add(domain);
     }
     this.nodes.push(message);
   }

@@ -10,10 +10,10 @@ import { Message } from "./protobuf.js";
 const OPSET = 20;
 const IR_VERSION = 9;
 
-/** A parameter stored in the file instead of being fed: raw little-endian float32. */
+/** A parameter stored in the file instead of being fed, raw and little-endian. */
 export interface Initializer {
   shape: readonly number[];
-  data: Float32Array;
+  data: Float32Array | Int8Array;
 }
 
 export interface OnnxGraph {
@@ -21,6 +21,8 @@ export interface OnnxGraph {
   outputs: Readonly<Record<string, Tensor>>;
   /** Inputs to store as initializers, by name. */
   initializers?: ReadonlyMap<string, Initializer>;
+  /** Leave the initializers' bytes out: each is external data at a location of its own name. */
+  external?: boolean;
   /** Text fields of the file. */
   metadata?: Readonly<Record<string, string>>;
 }
@@ -50,7 +52,7 @@ export function onnxChunks(graph: OnnxGraph): readonly Uint8Array[] {
   return onnxModel(graph).chunks;
 }
 
-function onnxModel({ outputs, initializers, metadata = {} }: OnnxGraph): Message {
+function onnxModel({ outputs, initializers, external, metadata = {} }: OnnxGraph): Message {
   const nodes = nodesOf(Object.values(outputs));
   const inputs = nodes.filter(isInput).map(inputAttributes);
   const fed = inputs.filter(({ name }) => !initializers?.has(name));
@@ -99,8 +101,9 @@ function onnxModel({ outputs, initializers, metadata = {} }: OnnxGraph): Message
   graph.bytes(2, "dllm");
   for (const initializer of emitter.initializers) graph.message(5, initializer);
   for (const [name, { shape, data }] of initializers ?? []) {
+    const dtype = data instanceof Int8Array ? "int8" : "float32";
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    graph.message(5, tensorMessage(name, "float32", shape, bytes));
+    graph.message(5, tensorMessage(name, dtype, shape, external ? "external" : bytes));
   }
   for (const { name, dtype, shape } of fed) graph.message(11, valueInfo(name, dtype, shape));
   for (const [name, tensor] of Object.entries(outputs)) {
@@ -109,6 +112,9 @@ function onnxModel({ outputs, initializers, metadata = {} }: OnnxGraph): Message
 
   const model = new Message().int(1, IR_VERSION).bytes(2, "dllm").message(7, graph);
   model.message(8, new Message().bytes(1, "").int(2, OPSET));
+  for (const domain of emitter.domains) {
+    model.message(8, new Message().bytes(1, domain).int(2, 1));
+  }
   for (const [key, value] of Object.entries(metadata)) {
     model.message(14, new Message().bytes(1, key).bytes(2, value));
   }

@@ -4,7 +4,7 @@ import { broadcastShapes } from "../dim.js";
 import type { OpDefinition, Tensor } from "../tensor.js";
 import { applySingle, describe } from "../tensor.js";
 
-interface ProductAttributes {
+export interface ProductAttributes {
   transposeA: boolean;
   transposeB: boolean;
 }
@@ -38,7 +38,7 @@ function productVjp(product: Product, a: Tensor, b: Tensor, grad: Tensor, t: Pro
   return [gradA, gradB];
 }
 
-const gemmOp: OpDefinition<ProductAttributes> = {
+export const gemmOp: OpDefinition<ProductAttributes> = {
   name: "Gemm",
   infer: ([a, b], attributes) => inferProduct(a!, b!, attributes),
   vjp: ({ inputs: [a, b], grads: [grad], attributes }) =>

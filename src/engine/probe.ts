@@ -1,0 +1,34 @@
+/** @file Whether a device can compute: a small graph is run on it. */
+import { createRequire } from "node:module";
+import { errorMessage } from "../base/errors.js";
+import { writeOnnx } from "../graph/onnx/writer.js";
+import { neg } from "../graph/ops/elementwise.js";
+import { input } from "../graph/ops/source.js";
+import type { Device } from "./device.js";
+import { OnnxSession } from "./onnx-session.js";
+
+/** Returns why a device cannot be used, as ONNX Runtime says it; undefined when it computes. */
+export async function reasonAgainst(device: Device): Promise<string | undefined> {
+  const model = writeOnnx({ outputs: { y: neg(input("x", "float32", ["n"])) } });
+  try {
+    const session = await OnnxSession.create(model, { threads: 1, device });
+    const { y } = await session.run({ x: { data: Float32Array.of(2), shape: [1] } }, {}, ["y"]);
+    await session.dispose();
+    return y![0] === -2 ? undefined : `computes -(2) as ${y![0]}`;
+  } catch (error) {
+    // The message carries the place in ONNX Runtime's own source; what follows it matters.
+    return errorMessage(error).trim().split(" was false. ").at(-1)!;
+  }
+}
+
+/** Returns the version of an installed package; undefined where it is not installed. */
+export function installedVersion(name: string): string | undefined {
+  try {
+    const { version } = createRequire(import.meta.url)(`${name}/package.json`) as {
+      version: string;
+    };
+    return version;
+  } catch {
+    return undefined;
+  }
+}
