@@ -5,9 +5,8 @@
 import { ExitCode } from "../base/errors.js";
 import { writeFileAtomic } from "../base/fs.js";
 import { lockDrift, lockedRecipe, type LockFile } from "../plan/lock.js";
-import { pinInputs } from "../stages/pins.js";
 import type { LockCommand } from "./command.js";
-import { lockPath, readLock } from "./locked.js";
+import { lockPath, readLock, resolveAnew } from "./locked.js";
 import { loadWithOptions } from "./recipe-plan.js";
 
 export const run: LockCommand = async ([recipe, overrides], options, io) => {
@@ -15,7 +14,7 @@ export const run: LockCommand = async ([recipe, overrides], options, io) => {
   const { name } = loaded.recipe;
   const path = lockPath(loaded);
   const lock = readLock(path);
-  const now = lockedRecipe(loaded, (await pinInputs(loaded)).pins);
+  const now = lockedRecipe(loaded, (await resolveAnew(loaded, io)).pins);
   const before = lock.recipes[name];
   const changes = before === undefined ? [] : lockDrift(before, now);
   const recipes = Object.entries({ ...lock.recipes, [name]: now }).sort(([a], [b]) =>

@@ -3,9 +3,17 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
-import { lockDrift, lockedRecipe, type LockFile, type LockedRecipe } from "../plan/lock.js";
+import { sanitize } from "../base/sanitize.js";
+import {
+  lockDrift,
+  lockedRecipe,
+  withoutCommit,
+  type LockFile,
+  type LockedRecipe,
+} from "../plan/lock.js";
 import type { Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
+import type { CommandIo } from "./command.js";
 import { pinInputs, type KnownCommits, type PinnedInputs } from "../stages/pins.js";
 
 const LOCK_FILE = "dllm.lock";
@@ -39,11 +47,45 @@ export async function pinLocked(loaded: LoadedRecipe): Promise<PinnedInputs> {
   return pinInputs(loaded, commitsOf(readLock(lockPath(loaded)).recipes[loaded.recipe.name]));
 }
 
+/**
+ * Returns a recipe's inputs, its hub sources at the commits of its lock, or at what the hub says
+ * their branches are now. Asks the network only for commits that nothing else says.
+ * @throws DllmError 69 when the hub does not answer
+ */
+export async function resolveLocked(loaded: LoadedRecipe, io: CommandIo): Promise<PinnedInputs> {
+  const known = commitsOf(readLock(lockPath(loaded)).recipes[loaded.recipe.name]);
+  return resolveWith(loaded, known, io);
+}
+
+/** Returns a recipe's inputs, its hub sources at the commits that the hub says they are now. */
+export async function resolveAnew(loaded: LoadedRecipe, io: CommandIo): Promise<PinnedInputs> {
+  return resolveWith(loaded, {}, io);
+}
+
+async function resolveWith(
+  loaded: LoadedRecipe,
+  known: KnownCommits,
+  io: CommandIo,
+): Promise<PinnedInputs> {
+  const pinned = await pinInputs(loaded, known);
+  if (withoutCommit(pinned.pins).length === 0) return pinned;
+  // Only here is the hub's client needed.
+  const [{ openHub }, { readHubSettings }, { resolveInputs }] = await Promise.all([
+    import("../hub/hub.js"),
+    import("../hub/settings.js"),
+    import("../stages/resolve-inputs.js"),
+  ]);
+  const hub = openHub(readHubSettings(process.env), { log: (line) => io.err(sanitize(line)) });
+  return resolveInputs(loaded, { hub, known });
+}
+
 function commitsOf(locked: LockedRecipe | undefined): KnownCommits {
   const sources = Object.entries(locked?.sources ?? {});
   return Object.fromEntries(
     sources.flatMap(([name, source]) => {
-      return "commit" in source ? [[name, source] as const] : [];
+      // A tokenizer is of a model's repository.
+      const known = name.replace(/^tokenizer /, "model ");
+      return "commit" in source ? [[known, source] as const] : [];
     }),
   );
 }
@@ -63,7 +105,10 @@ export function refuseDrift(loaded: LoadedRecipe, pins: Pins): void {
       details: [`lock it with: dllm lock ${loaded.file}`],
     });
   }
-  const drift = lockDrift(locked, lockedRecipe(loaded, pins));
+  const drift = [
+    ...withoutCommit(pins).map((source) => `${source}: its commit is not locked`),
+    ...lockDrift(locked, lockedRecipe(loaded, pins)),
+  ];
   if (drift.length === 0) return;
   throw new DllmError(
     `${name} is not what ${path} says: ${drift.length} difference${drift.length === 1 ? "" : "s"}`,

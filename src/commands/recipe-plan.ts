@@ -44,16 +44,18 @@ export async function loadWithOptions(
 
 /**
  * Returns the plan of a recipe; reads, and writes nothing.
+ * @param pin how its inputs are found; by default without the network
  * @throws DllmError 4 with `frozen`, when the recipe is not what its lock says
  */
 export async function makePlan(
   loaded: LoadedRecipe,
   { runs, frozen = false }: { runs: string; frozen?: boolean },
+  pin: (loaded: LoadedRecipe) => Promise<PinnedInputs> = pinLocked,
 ): Promise<RecipePlan> {
   const runsRoot = resolve(runs);
   const paths = runPaths(runsRoot, loaded.recipe.name);
   const store = openStore(runsRoot);
-  const pinned = await pinLocked(loaded);
+  const pinned = await pin(loaded);
   if (frozen) refuseDrift(loaded, pinned.pins);
   const previous = readPreviousPlan(paths.plan);
   const plan = planRun({

@@ -20,6 +20,7 @@ import type { CommandIo, FrozenOptions, JsonOptions, RunCommand, RunsOptions } f
 import { commandLine } from "./command-line.js";
 import { describeStages, refuseTooLarge } from "./describe-plan.js";
 import { estimateDiskNeed } from "./disk-need.js";
+import { resolveLocked } from "./locked.js";
 import { loadWithOptions, makePlan, type RecipePlan } from "./recipe-plan.js";
 import { settleOptions, type RawExecuteOptions } from "./run-options.js";
 
@@ -44,7 +45,12 @@ export async function runRecipe(
   const options = settleOptions(raw);
   const { runs, json } = raw;
   const started = performance.now();
-  const planned = await makePlan(loaded, { runs, frozen: raw.frozen ?? false });
+  const planned = await makePlan(
+    loaded,
+    { runs, frozen: raw.frozen ?? false },
+    // A frozen recipe says all its commits itself.
+    raw.frozen === true ? undefined : (each) => resolveLocked(each, io),
+  );
   announce(planned);
   const { plan, store, paths } = planned;
   const { selected } = selectStages(plan, options);

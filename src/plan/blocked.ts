@@ -1,29 +1,14 @@
 /** @file What this version can plan and cannot execute yet: refused before anything runs. */
 import { DllmError, ExitCode } from "../base/errors.js";
-import type { HubRevision, PrepareTextParams, SourceParams } from "./params.js";
 import type { PlannedStage, StageSpec } from "./stage.js";
 
 /** More would hide the first. */
 const SHOWN = 10;
 
-/** The name of a source that is on the hub only. */
-function hubSource(params: StageSpec["params"]): string | undefined {
-  const { task, sources, tokenizer } = params as unknown as Partial<PrepareTextParams> & {
-    tokenizer?: { name?: string; hub?: HubRevision; text?: readonly SourceParams[] };
-  };
-  if (task === undefined) return undefined;
-  const named = [params, tokenizer, ...(tokenizer?.text ?? []), ...(sources ?? [])];
-  const hub = (named as readonly ({ name?: string; hub?: HubRevision } | undefined)[]).find(
-    (source) => source?.hub !== undefined,
-  );
-  return hub?.name;
-}
-
 /** Returns why a stage cannot run, in one line; undefined when it can. */
 export function blockedReason({ params, hardware }: StageSpec): string | undefined {
-  const source = hubSource(params);
-  if (source !== undefined) {
-    return `this version does not download from the hub: bring ${source} as a local directory`;
+  if (params["streaming"] === true) {
+    return "this version does not stream a dataset while it trains: write streaming: false";
   }
   if ("benchmark" in params) {
     return `this version has no harness for the benchmark ${String(params["benchmark"])}`;

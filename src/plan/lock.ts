@@ -40,6 +40,13 @@ export function lockedRecipe(loaded: LoadedRecipe, pins: Pins): LockedRecipe {
   return { sources: sorted(sources), defaults: sorted(defaultsOf(loaded)) };
 }
 
+/** Returns the hub sources, named as in a lock, whose commit is not known. */
+export function withoutCommit(pins: Pins): string[] {
+  return namedSources(pins)
+    .filter(({ source: { hub } }) => hub !== undefined && hub.commit === undefined)
+    .map(({ kind, source }) => `${kind} ${source.name}`);
+}
+
 function namedSources(pins: Pins): {
   kind: string;
   source: SourceParams | PinnedDirectory;
