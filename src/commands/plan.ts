@@ -54,9 +54,9 @@ function reproductionLines({ reproduces, expects = [] }: Plan): string[] {
 
 /** The plan for other programs: like plan.json, with the details of a stage beside the rest. */
 function planJson(plan: Plan, details: PlanDetails): object {
-  const stages = plan.stages.map(({ hardware, ...stage }) => ({
+  const stages = plan.stages.map((stage) => ({
     ...stage,
-    ...hardware,
+    ...stage.hardware,
     ...details[stage.id],
   }));
   return { ...plan, stages };

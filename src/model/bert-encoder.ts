@@ -17,7 +17,7 @@ import { constant } from "../graph/ops/source.js";
 import type { Tensor } from "../graph/tensor.js";
 import { attend, keyMask } from "./attention.js";
 import { readConfig } from "./config-reader.js";
-import { noDropout } from "./dropout.js";
+import { effectiveDropout, noDropout } from "./dropout.js";
 import type {
   ForwardInputs,
   ForwardOutputs,
@@ -192,9 +192,16 @@ function parameters(variant: BertVariant, config: BertConfig): readonly Paramete
 function forward(
   variant: BertVariant,
   config: BertConfig,
-  { inputIds, attentionMask, positions, parameters: weights, dropout = noDropout }: ForwardInputs,
+  {
+    inputIds,
+    attentionMask,
+    positions,
+    parameters: weights,
+    dropout: asked = noDropout,
+  }: ForwardInputs,
 ): ForwardOutputs {
   const { hiddenSize, heads, normEps, padTokenId, hiddenDropout, attentionDropout } = config;
+  const dropout = effectiveDropout(asked, hiddenDropout, attentionDropout);
   const headDim = hiddenSize / heads;
   const tokens = multiplyDims(BATCH, SEQ);
   const weight = (name: string): Tensor => weights.get(name)!;

@@ -17,6 +17,11 @@ export type Dropout = (x: Tensor, place: string, probability: number) => Tensor;
 
 export const noDropout: Dropout = (x) => x;
 
+/** Returns the dropout of a forward pass: none where all its probabilities are 0. */
+export function effectiveDropout(asked: Dropout, ...probabilities: readonly number[]): Dropout {
+  return probabilities.some((probability) => probability > 0) ? asked : noDropout;
+}
+
 /** One keep mask of a graph. */
 export interface DropoutSite {
   /** Name of the graph input: bool, 1 where an element is kept. */

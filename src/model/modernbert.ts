@@ -17,7 +17,7 @@ import { reshape, split, transpose } from "../graph/ops/shape.js";
 import type { Tensor } from "../graph/tensor.js";
 import { attend, keyMask, windowMask } from "./attention.js";
 import { readConfig } from "./config-reader.js";
-import { noDropout } from "./dropout.js";
+import { effectiveDropout, noDropout } from "./dropout.js";
 import type {
   ForwardInputs,
   ForwardOutputs,
@@ -148,9 +148,17 @@ const linear = (x: Tensor, weight: Tensor): Tensor => gemm(x, weight, { transpos
 
 function forward(
   config: ModernBertConfig,
-  { inputIds, attentionMask, positions, parameters: weights, dropout = noDropout }: ForwardInputs,
+  {
+    inputIds,
+    attentionMask,
+    positions,
+    parameters: weights,
+    dropout: asked = noDropout,
+  }: ForwardInputs,
 ): ForwardOutputs {
   const { hiddenSize, heads, normEps, padTokenId, intermediateSize } = config;
+  const { embeddingDropout, attentionDropout, mlpDropout } = config;
+  const dropout = effectiveDropout(asked, embeddingDropout, attentionDropout, mlpDropout);
   const headDim = hiddenSize / heads;
   const tokens = multiplyDims(BATCH, SEQ);
   const weight = (name: string): Tensor => weights.get(name)!;

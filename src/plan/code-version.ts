@@ -5,9 +5,9 @@
 import type { StageKind } from "./stage.js";
 
 export const codeVersions = {
-  prepare: 1,
-  pretrain: 2,
-  sft: 2,
-  eval: 1,
+  prepare: 2,
+  pretrain: 3,
+  sft: 3,
+  eval: 2,
   export: 1,
 } as const satisfies Record<StageKind, number>;

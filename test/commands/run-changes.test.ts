@@ -103,7 +103,7 @@ describe("why", () => {
       stdout: "",
       stderr:
         'error: no stage "nosuch" in small\n' +
-        "  it has: prepare-tokenizer, prepare-pretrain, pretrain, prepare-sft, sft, eval-pretrain, eval, export\n",
+        "  it has: prepare-tokenizer, prepare-pretrain, prepare-sft, pretrain, sft, eval-pretrain, eval, export\n",
     });
   });
 

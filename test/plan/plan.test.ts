@@ -196,7 +196,7 @@ test("changed code is a reason", () => {
       fingerprint: `older ${stage.fingerprint}`,
     })),
   };
-  expect(actions(plan({ previous: older }))["eval"]).toBe("run: code of eval changed 0 -> 1");
+  expect(actions(plan({ previous: older }))["eval"]).toBe("run: code of eval changed 0 -> 2");
 });
 
 test("a checkpoint is resumed", () => {
