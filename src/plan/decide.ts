@@ -18,7 +18,8 @@ export interface DecisionInputs {
   found: ExistingStage | undefined;
   before: EarlierStage;
   codeVersionsBefore: Readonly<Record<StageKind, number>> | undefined;
-  loaded: LoadedRecipe;
+  /** The recipe, or that of the trial; made only where a change is to be told. */
+  loaded: () => LoadedRecipe;
 }
 
 /** Returns the action of a stage and its reason, in one line. */
@@ -65,7 +66,7 @@ function ownChanges(
   before: PlannedStage,
   { loaded, codeVersionsBefore }: DecisionInputs,
 ): string[] {
-  const lines = describeChanges(before.params, stage, loaded);
+  const lines = describeChanges(before.params, stage, loaded());
   const version = codeVersionsBefore?.[stage.kind];
   const current = codeVersions[stage.kind];
   if (version !== current) lines.push(`code of ${stage.kind} changed ${version} -> ${current}`);

@@ -95,7 +95,7 @@ function planOne(loaded: LoadedRecipe, inputs: PlanInputs): PlannedStage[] {
   const idOf = new Map(identified.map((each) => [each.stage.id, each.stage.id]));
   const { previous } = inputs;
   const before = (id: string) => previous?.stages.find((stage) => stage.id === id);
-  return finishStages(identified, { ...inputs, loaded, idOf, before });
+  return finishStages(identified, { ...inputs, loadedAgain: () => loaded, idOf, before });
 }
 
 /** A stage of a recipe with its identity. */
@@ -170,6 +170,8 @@ function hardwareOf(loaded: LoadedRecipe, memo: Memo): StageHardwareOf {
 }
 
 interface FinishContext extends PlanInputs {
+  /** The recipe that the stages are of, or the trial. */
+  loadedAgain: () => LoadedRecipe;
   /** A stage's id in its recipe to its id in the plan. */
   idOf: ReadonlyMap<string, string>;
   /** The stage of the previous plan that a stage of the recipe was. */
@@ -178,7 +180,7 @@ interface FinishContext extends PlanInputs {
 
 function finishStages(
   identified: readonly IdentifiedStage[],
-  { idOf, existing, before, previous, loaded }: FinishContext,
+  { idOf, existing, before, previous, loadedAgain }: FinishContext,
 ): PlannedStage[] {
   const fingerprints = new Map(identified.map((each) => [each.stage.id, each.fingerprint]));
   return identified.map(({ stage, fingerprint: identity }) => {
@@ -193,7 +195,7 @@ function finishStages(
         found: existing(identity),
         before,
         codeVersionsBefore: previous?.codeVersions,
-        loaded,
+        loaded: loadedAgain,
       }),
       needs: neededIds(spec),
       ...(blocked !== undefined && { blocked }),
@@ -224,8 +226,7 @@ function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: Swe
   const sweep = loaded.recipe.sweep!;
   const memo = createMemo();
   const trials = expandTrials(loaded).map(({ id, parameters }) => {
-    const ofTrial = loaded.withValues(parameters);
-    return { id, parameters, loaded: ofTrial, identified: identify(ofTrial, inputs, memo) };
+    return { id, parameters, identified: identify(loaded.withValues(parameters), inputs, memo) };
   });
   // A stage that is the same in all trials keeps its plain id.
   const variantsOf = new Map<string, Set<string>>();
@@ -239,7 +240,7 @@ function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: Swe
   const planned: PlannedTrial[] = [];
   const earlier = new Map(previous?.stages.map((stage) => [stage.id, stage]));
   const earlierTrials = new Map(previous?.sweep?.trials.map((trial) => [trial.id, trial]));
-  for (const { id, parameters, loaded: ofTrial, identified } of trials) {
+  for (const { id, parameters, identified } of trials) {
     const idOf = new Map(
       identified.map(({ stage, fingerprint: identity }) => [
         stage.id,
@@ -250,7 +251,9 @@ function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: Swe
     );
     const before = (local: string) => earlier.get(earlierTrials.get(id)?.stages[local] ?? local);
     const fresh = identified.filter(({ stage }) => !stages.has(idOf.get(stage.id)!));
-    const all = { ...inputs, loaded: ofTrial, idOf, before };
+    // Thousands of loaded trials would fill the memory.
+    const loadedAgain = () => loaded.withValues(parameters);
+    const all = { ...inputs, loadedAgain, idOf, before };
     for (const stage of finishStages(fresh, all)) stages.set(stage.id, stage);
     planned.push({ id, parameters, stages: Object.fromEntries(idOf) });
   }

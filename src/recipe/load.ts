@@ -171,6 +171,8 @@ function resolveTrial(
   }
   const { dependent, cache } = shared;
   const recipe = fillDefaults(written.root, { invalid: new Set(), dependent, cache });
+  // One trial has no sweep of its own.
+  delete (recipe as { sweep?: unknown }).sweep;
   return checkedRecipe({ root: written.root, recipe, dependent }, [], described);
 }
 
