@@ -6,7 +6,7 @@ import type { StampedEvent } from "../../src/report/events.js";
 import { readJournal } from "../../src/run/journal.js";
 import { runPaths } from "../../src/run/run-paths.js";
 import { readRunStatus } from "../../src/run/run-status.js";
-import { inTemporaryDirectory } from "../support/temporary-directory.js";
+import { inMemoryDirectory } from "../support/temporary-directory.js";
 import {
   artifacts,
   bundleToy,
@@ -18,7 +18,7 @@ import {
   type Toy,
 } from "./toy-runs.js";
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
 let toy: Toy;
 beforeAll(async () => {
@@ -40,7 +40,7 @@ function stageDirectory(runs: string, id: string): string {
 
 describe("finished stages", () => {
   test("are reused: a second run does nothing", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, calm, calm);
       const first = await runToy(toy, runs, plan);
       expect(first).toMatchObject({ code: 0, stderr: "" });
@@ -68,7 +68,7 @@ describe("finished stages", () => {
   });
 
   test("are shared by fingerprint: a change runs what follows it, and back again nothing", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, calm, calm);
       await runToy(toy, runs, plan);
       const before = finalStates(runs, plan);
@@ -85,7 +85,7 @@ describe("finished stages", () => {
   });
 
   test("that are damaged are set aside, reported and computed again", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, calm);
       await runToy(toy, runs, plan);
       const hashes = artifacts(runs, plan);
@@ -107,7 +107,7 @@ describe("finished stages", () => {
   });
 
   test("with a damaged result are completed without computing, or computed again", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm);
       await runToy(toy, runs, plan);
       const hashes = artifacts(runs, plan);
@@ -165,7 +165,7 @@ describe("a failing stage", () => {
       [/^its log: /, "begins at step 0", "last words"],
     ],
   ] as const)("by %s", async (misbehave, exitCode, reason, message, details) => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan({ ...calm, misbehave, at: 3 }, calm);
       const { code, stderr, events } = await runToy(toy, runs, plan);
       expect(code).toBe(exitCode);
@@ -185,7 +185,7 @@ describe("a failing stage", () => {
   });
 
   test("shows in the status of the run, and is never taken for done", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan(calm, { ...calm, misbehave: "bad-data", at: 3 }, calm);
       await runToy(toy, runs, plan);
       expect(readRunStatus(join(runs, "toy"))).toMatchObject({
@@ -204,7 +204,7 @@ describe("a failing stage", () => {
 });
 
 test("a stage's output goes to a file, and what it leaves running is ended", async () => {
-  await inTemporaryDirectory(async (runs) => {
+  await inMemoryDirectory(async (runs) => {
     const run = startToy(
       toy,
       runs,
@@ -229,7 +229,7 @@ test("a stage's output goes to a file, and what it leaves running is ended", asy
 });
 
 test("a runs directory that cannot be written fails before any stage", async () => {
-  await inTemporaryDirectory(async (runs) => {
+  await inMemoryDirectory(async (runs) => {
     writeFileSync(join(runs, "toy"), "a file");
     const { code, stderr, events } = await runToy(toy, runs, toyPlan(calm));
     expect(code).toBe(73);
@@ -240,7 +240,7 @@ test("a runs directory that cannot be written fails before any stage", async () 
 
 describe("locks", () => {
   test("a second executor of a run is refused and told who holds it", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan({ ...calm, misbehave: "hang", at: 2 });
       const first = startToy(toy, runs, plan);
       await first.event(({ event }) => event === "stage-started");
@@ -260,7 +260,7 @@ describe("locks", () => {
   });
 
   test("two runs that need the same stage compute it once", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const plan = toyPlan({ ...calm, misbehave: "hang", at: 2 });
       const first = startToy(toy, runs, plan);
       await first.misbehaving("pretrain");

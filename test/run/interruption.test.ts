@@ -7,7 +7,7 @@ import { readJsonLines } from "../../src/base/json-lines.js";
 import { randomStream } from "../../src/base/random.js";
 import { verifyDirectorySync } from "../../src/base/fs.js";
 import type { Plan } from "../../src/plan/plan.js";
-import { inTemporaryDirectory } from "../support/temporary-directory.js";
+import { inMemoryDirectory } from "../support/temporary-directory.js";
 import {
   artifacts,
   bundleToy,
@@ -18,7 +18,7 @@ import {
   type Toy,
 } from "./toy-runs.js";
 
-vi.setConfig({ testTimeout: 30_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
 let toy: Toy;
 const plan = toyPlan({ steps: 12, saveEvery: 3 });
@@ -26,7 +26,7 @@ let uninterrupted: string[];
 
 beforeAll(async () => {
   toy = await bundleToy();
-  uninterrupted = await inTemporaryDirectory(async (runs) => {
+  uninterrupted = await inMemoryDirectory(async (runs) => {
     expect((await runToy(toy, runs, plan)).code).toBe(0);
     return artifacts(runs, plan);
   });
@@ -56,7 +56,7 @@ describe("signals", () => {
   test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
     "%s checkpoints, ends by the signal, and the next run resumes",
     async (signal) => {
-      await inTemporaryDirectory(async (runs) => {
+      await inMemoryDirectory(async (runs) => {
         const hung = toyPlan(hanging);
         const run = startToy(toy, runs, hung);
         await run.misbehaving("pretrain");
@@ -80,7 +80,7 @@ describe("signals", () => {
   );
 
   test("a second Ctrl-C kills a stage that does not stop", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan({ ...hanging, misbehave: "ignore-stop" }));
       await run.misbehaving("pretrain");
       const started = await run.event(({ event }) => event === "stage-started");
@@ -94,7 +94,7 @@ describe("signals", () => {
   });
 
   test("a stage that does not stop is killed after the grace", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan({ ...hanging, misbehave: "ignore-stop" }), {
         TOY_GRACE_MS: "100",
       });
@@ -106,7 +106,7 @@ describe("signals", () => {
   });
 
   test("a stage outlives a killed executor only to checkpoint", async () => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const run = startToy(toy, runs, toyPlan(hanging));
       await run.misbehaving("pretrain");
       run.child.kill("SIGKILL");
@@ -121,7 +121,7 @@ describe("signals", () => {
 });
 
 test("a damaged checkpoint is set aside, and the one before it is resumed", async () => {
-  await inTemporaryDirectory(async (runs) => {
+  await inMemoryDirectory(async (runs) => {
     const hung = toyPlan({ steps: 12, saveEvery: 3, misbehave: "hang", at: 10 });
     const run = startToy(toy, runs, hung);
     const started = await run.event(({ event }) => event === "stage-started");
@@ -154,7 +154,7 @@ describe("SIGKILL", () => {
     let died = 0;
     // Every second operation: mkdir, writes, fsyncs, renames, of checkpoints and of pruning.
     for (let n = 1; n < 24; n += 4) {
-      await inTemporaryDirectory(async (runs) => {
+      await inMemoryDirectory(async (runs) => {
         const { code } = await runToy(toy, runs, plan, {
           DLLM_FAULT: `any@/checkpoints:${n}:kill`,
         });
@@ -175,7 +175,7 @@ describe("SIGKILL", () => {
     "remove@/pending.json:1:kill",
     "append:7:torn",
   ])("at %s", async (fault) => {
-    await inTemporaryDirectory(async (runs) => {
+    await inMemoryDirectory(async (runs) => {
       const { code } = await runToy(toy, runs, plan, { DLLM_FAULT: fault });
       expect(code).not.toBe(0);
       expect(await finishAndCompare(runs)).toEqual(uninterrupted);
@@ -186,7 +186,7 @@ describe("SIGKILL", () => {
     const seed = Number(process.env.DLLM_TEST_SEED ?? 1);
     const random = randomStream({ seed, purpose: "split" });
     for (let round = 0; round < 6; round++) {
-      await inTemporaryDirectory(async (runs) => {
+      await inMemoryDirectory(async (runs) => {
         const run = startToy(toy, runs, plan);
         await run.event(({ event }) => event === "stage-started");
         // Random on purpose: whatever instant it hits must be fine.
@@ -206,7 +206,7 @@ describe("SIGKILL", () => {
 });
 
 test("a full disk stops the run with exit code 74, and space lets it go on", async () => {
-  await inTemporaryDirectory(async (runs) => {
+  await inMemoryDirectory(async (runs) => {
     const full = await runToy(toy, runs, plan, { DLLM_FAULT: "write@/checkpoints:5+:enospc" });
     expect(full.code).toBe(74);
     expect(full.stderr).toMatch(/^stage pretrain: cannot write .*: ENOSPC/);
@@ -215,7 +215,7 @@ test("a full disk stops the run with exit code 74, and space lets it go on", asy
 });
 
 test("metrics and journal lines torn by a crash are cut and kept aside", async () => {
-  await inTemporaryDirectory(async (runs) => {
+  await inMemoryDirectory(async (runs) => {
     await runToy(toy, runs, plan, { DLLM_FAULT: "append:5:torn" });
     await finishAndCompare(runs);
     const torn = readFileSync(join(runs, "toy", "journal.torn"), "utf8");
