@@ -20,13 +20,14 @@ export default tseslint.config(
     },
   },
   {
-    files: ["**/*.js"],
+    files: ["**/*.{js,mjs}"],
     languageOptions: {
       globals: {
         process: "readonly",
         console: "readonly",
         URL: "readonly",
         performance: "readonly",
+        AbortController: "readonly",
       },
     },
   },
