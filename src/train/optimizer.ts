@@ -3,6 +3,7 @@
  * Source: arXiv:1711.05101; torch.optim.AdamW (torch 2.13) and torch.nn.utils.clip_grad_norm_.
  */
 import type { ParameterLayout } from "../model/parameters.js";
+import { updateRange } from "./adamw-kernel.js";
 import type { TrainingSettings } from "../recipe/schema.js";
 
 /** Resumable state of AdamW: step count and moments, float32 [size] each. */
@@ -19,9 +20,17 @@ export function createAdamWState({ size }: ParameterLayout): AdamWState {
 
 /** Returns the global L2 norm of a flat gradient. */
 export function gradientNorm(gradient: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < gradient.length; i++) sum += gradient[i]! * gradient[i]!;
-  return Math.sqrt(sum);
+  // Four sums: one would wait for each addition before the next.
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = gradient.length - (gradient.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += gradient[i]! * gradient[i]!;
+    b += gradient[i + 1]! * gradient[i + 1]!;
+    c += gradient[i + 2]! * gradient[i + 2]!;
+    d += gradient[i + 3]! * gradient[i + 3]!;
+  }
+  for (let i = whole; i < gradient.length; i++) a += gradient[i]! * gradient[i]!;
+  return Math.sqrt(a + b + (c + d));
 }
 
 /** Returns the factor that clips a gradient of the given norm; 1 when it is small enough. */
@@ -54,18 +63,17 @@ export function adamWStep({
   const { adam_beta1: beta1, adam_beta2: beta2, adam_epsilon: epsilon } = settings;
   const { firstMoment, secondMoment } = state;
   state.step++;
-  const stepSize = learningRate / (1 - beta1 ** state.step);
-  const correction = 1 / Math.sqrt(1 - beta2 ** state.step);
+  const factors = {
+    gradientScale,
+    beta1,
+    beta2,
+    stepSize: learningRate / (1 - beta1 ** state.step),
+    correction: 1 / Math.sqrt(1 - beta2 ** state.step),
+    epsilon,
+  };
+  const buffers = { gradient, parameters, firstMoment, secondMoment };
   for (const { spec, offset, length } of layout.slots) {
     const keep = spec.decays ? 1 - learningRate * settings.weight_decay : 1;
-    for (let i = offset; i < offset + length; i++) {
-      const g = gradient[i]! * gradientScale;
-      const m = beta1 * firstMoment[i]! + (1 - beta1) * g;
-      const v = beta2 * secondMoment[i]! + (1 - beta2) * g * g;
-      firstMoment[i] = m;
-      secondMoment[i] = v;
-      parameters[i] =
-        parameters[i]! * keep - (stepSize * m) / (Math.sqrt(v) * correction + epsilon);
-    }
+    updateRange([offset, offset + length], buffers, { ...factors, keep });
   }
 }
