@@ -232,8 +232,8 @@ function forward(
     weight("head.norm.weight"),
     normEps,
   );
-  const logits = add(linear(transformed, embeddings), weight("decoder.bias"));
-  return { logits, hiddenStates };
+  const decoder = { x: transformed, weight: embeddings, bias: weight("decoder.bias") };
+  return { decoder, hiddenStates };
 }
 
 export const modernbert: ModelFamilyDefinition<ModernBertConfig> = {

@@ -5,7 +5,7 @@ import { randomStream } from "../../src/base/random.js";
 import { OnnxSession, type Value } from "../../src/engine/onnx-session.js";
 import { gradients } from "../../src/graph/autodiff.js";
 import { writeOnnx } from "../../src/graph/onnx/writer.js";
-import { crossEntropy } from "../../src/graph/ops/cross-entropy.js";
+import { linearCrossEntropy } from "../../src/graph/ops/cross-entropy.js";
 import { dropout } from "../../src/graph/ops/dropout.js";
 import { add, cos, erf, exp, gelu, mul, neg, sin, sub } from "../../src/graph/ops/elementwise.js";
 import { gatherRows } from "../../src/graph/ops/indexing.js";
@@ -102,10 +102,11 @@ const cases: Case[] = [
   },
   { name: "softmax", shapes: [[3, 5]], build: ([a]) => softmax(a!) },
   {
-    name: "crossEntropy",
-    shapes: [[4, 6]],
+    name: "linearCrossEntropy",
+    shapes: [[4, 3], [6, 3], [6]],
     ints: { targets: indices(0, 5, 2, 2) },
-    build: ([a]) => crossEntropy(a!, intInput("targets", 4)),
+    build: ([x, weight, bias]) =>
+      linearCrossEntropy({ x: x!, weight: weight!, bias: bias! }, intInput("targets", 4)),
   },
   {
     name: "dropout under a fixed mask",
