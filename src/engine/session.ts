@@ -47,7 +47,8 @@ export async function compileGraph(
     return createTfjsSession({ outputs, ...(initializers && { initializers }) }, device);
   }
   const dialect = "onnxruntime";
-  if (!initializers) return OnnxSession.create(writeOnnx({ outputs, dialect }), { threads, device });
+  if (!initializers)
+    return OnnxSession.create(writeOnnx({ outputs, dialect }), { threads, device });
   const model = writeOnnx({ outputs, initializers, external: true, dialect });
   return OnnxSession.create(model, { threads, device, external: initializers });
 }
