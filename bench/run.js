@@ -79,7 +79,7 @@ async function takeTurns(sides, { repetitions, turns }) {
   }
   for (let turn = 0; turn < turns; turn++) {
     for (const side of sides) {
-      const { runs } = await side.worker.ask(repetitions);
+      const { runs } = await side.worker.ask(side.repetitions ?? repetitions);
       side.turns.push(runs.map(({ ms }) => ms));
       side.facts.push(...runs);
     }
@@ -129,6 +129,7 @@ async function measure(work, directory) {
   const files = await writeFiles(work, directory);
   const modes = (key) => [...new Set(work.comparisons.map((comparison) => comparison[key]))];
   const gemm = startSide("gemm", { work: { kind: "gemm", size: GEMM_SIZE }, mode: "float32" });
+  gemm.repetitions = 5;
   const ours = modes("ours").map((mode) => startSide("dllm", { work, mode, files }));
   const theirs = peer?.python
     ? modes("peer").map((mode) => startSide("torch", { work, mode, files }))

@@ -358,7 +358,7 @@ describe("training with dropout", () => {
       seed: 42,
       maskId,
       padId,
-      threads: 1,
+      engine: { threads: 1 },
       stage: "sft",
       hooks: {
         record: ({ loss }) => loss !== undefined && losses.push(loss),
