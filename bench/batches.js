@@ -2,6 +2,8 @@
 import { makeStepBatch } from "../dist/train/step-batches.js";
 import { tokenDatasetOf } from "../dist/data/token-dataset.js";
 
+/** Different batches, used in turn. */
+const STEPS = 8;
 const MASK_ID = 2;
 const FIRST_ID = 3;
 const mask = {
@@ -11,12 +13,12 @@ const mask = {
   time_epsilon: 1e-3,
 };
 
-/** Rows of random ids, enough for `steps` steps. */
-function dataset({ batch, seq, model }, steps) {
+/** Rows of random ids, enough for all steps. */
+function dataset({ batch, seq, model }) {
   let state = 1;
   const next = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
   const id = () => FIRST_ID + ((next() >>> 8) % (model.vocab_size - FIRST_ID));
-  const rows = Array.from({ length: batch * steps }, () => ({
+  const rows = Array.from({ length: batch * STEPS }, () => ({
     ids: Int32Array.from({ length: seq }, id),
     promptLength: 0,
   }));
@@ -24,12 +26,12 @@ function dataset({ batch, seq, model }, steps) {
 }
 
 /** Returns a maker of the batch of step 0, 1, …, as the training loop makes it. */
-export function batchMaker(work, steps) {
-  const rows = dataset(work, steps);
+export function batchMaker(work) {
+  const rows = dataset(work);
   return (step) =>
     makeStepBatch({
       dataset: rows,
-      rows: Array.from({ length: work.batch }, (_, row) => (step % steps) * work.batch + row),
+      rows: Array.from({ length: work.batch }, (_, row) => (step % STEPS) * work.batch + row),
       mask,
       maskId: MASK_ID,
       padId: work.model.pad_token_id,
@@ -40,9 +42,9 @@ export function batchMaker(work, steps) {
 }
 
 /** The batches as the peer reads them: ids before and after masking, and the loss weights, flat. */
-export function batchesForPeer(work, steps) {
-  const make = batchMaker(work, steps);
-  return Array.from({ length: steps }, (_, step) => {
+export function batchesForPeer(work) {
+  const make = batchMaker(work);
+  return Array.from({ length: STEPS }, (_, step) => {
     const { inputIds, positions, targets, weights } = make(step);
     const clean = Array.from(inputIds);
     const positionWeights = new Array(inputIds.length).fill(0);

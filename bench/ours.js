@@ -1,15 +1,16 @@
 /**
  * @file One side of a measurement, ours, in a process of its own so that its peak memory is its own.
- * Protocol, the same as torch_peer.py's: a line on stdin asks for so many repetitions, the answer
- * is one JSON line; when stdin ends, a last line tells the peak memory.
+ * argv[2] is JSON {work, mode, threads, files}. Protocol, the same as torch/peer.py's: a line on stdin
+ * asks for so many repetitions, the answer is one JSON line; when stdin ends, a last line tells the
+ * peak memory.
  */
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 
-const { work, threads, steps } = JSON.parse(process.argv[2]);
+const { work, mode, threads, files } = JSON.parse(process.argv[2]);
 const { prepare } = await import(`./work-${work.kind}.js`);
-const repeat = prepare(work, { threads, steps });
+const repeat = prepare(work, { mode, threads, files });
 
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 

@@ -8,7 +8,7 @@ import { batchMaker } from "./batches.js";
 const settings = { adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8, weight_decay: 0 };
 
 /** Returns one repetition of the work; its first call compiles. */
-export function prepare(work, { threads, steps }) {
+export function prepare(work, { threads }) {
   const family = modelFamilies.modernbert;
   const json = { model_type: "modernbert", ...work.model };
   const architecture = { family, config: family.parseConfig(json) };
@@ -17,7 +17,7 @@ export function prepare(work, { threads, steps }) {
   const gradient = new Float32Array(layout.size);
   const state = createAdamWState(layout);
   const step = createTrainingStep({ architecture, parameters, gradient, threads });
-  const makeBatch = batchMaker(work, steps);
+  const makeBatch = batchMaker(work);
   let count = 0;
   return async () => {
     const batch = makeBatch(count++);

@@ -53,6 +53,7 @@ export interface SamplerOptions {
   confidenceThreshold?: number;
   /** See InferenceOptions. */
   precision: "float32" | "int8";
+  device: "cpu" | "webgpu" | "cuda";
 }
 /** How `dllm sample` reads prompts and shows answers. */
 export interface SampleOutputOptions {

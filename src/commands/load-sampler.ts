@@ -31,6 +31,7 @@ export async function loadSampler(
   const model = await loadMaskedLm(directory, {
     threads: availableParallelism(),
     precision: options.precision,
+    device: options.device,
   });
   return {
     title,

@@ -323,6 +323,9 @@ function samplerOptions(): Option[] {
     new Option("--precision <p>", "int8 is faster and less exact")
       .choices(["float32", "int8"])
       .default("float32"),
+    new Option("--device <name>", "where to compute; `dllm doctor` shows what there is")
+      .choices(["cpu", "webgpu", "cuda"])
+      .default("cpu"),
   ];
 }
 

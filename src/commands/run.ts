@@ -22,6 +22,7 @@ import { describeStages, refuseTooLarge } from "./describe-plan.js";
 import { estimateDiskNeed } from "./disk-need.js";
 import { resolveLocked } from "./locked.js";
 import { loadWithOptions, makePlan, type RecipePlan } from "./recipe-plan.js";
+import { requireDevices } from "./require-devices.js";
 import { settleOptions, type RawExecuteOptions } from "./run-options.js";
 
 const stageScript = fileURLToPath(new URL("../stages/process.js", import.meta.url));
@@ -56,6 +57,7 @@ export async function runRecipe(
   const { selected } = selectStages(plan, options);
   refuseBlocked({ stages: plan.stages.filter(({ id }) => selected.has(id)) });
   refuseTooLarge(loaded, describeStages(planned));
+  await requireDevices(plan.stages.filter(({ id }) => selected.has(id)));
   const signals = listenForSignals();
   const progress = await createProgress({
     mode: progressMode(raw, io),

@@ -1,17 +1,19 @@
 /** @file Whether a device can compute: a small graph is run on it. */
 import { createRequire } from "node:module";
 import { errorMessage } from "../base/errors.js";
-import { writeOnnx } from "../graph/onnx/writer.js";
 import { neg } from "../graph/ops/elementwise.js";
 import { input } from "../graph/ops/source.js";
 import type { Device } from "./device.js";
-import { OnnxSession } from "./onnx-session.js";
+import { compileGraph, type Engine } from "./session.js";
 
-/** Returns why a device cannot be used, as ONNX Runtime says it; undefined when it computes. */
-export async function reasonAgainst(device: Device): Promise<string | undefined> {
-  const model = writeOnnx({ outputs: { y: neg(input("x", "float32", ["n"])) } });
+/** Returns why an engine cannot use a device, as it says itself; undefined when it computes. */
+export async function reasonAgainst(
+  device: Device,
+  engine: Engine = "onnx",
+): Promise<string | undefined> {
+  const outputs = { y: neg(input("x", "float32", ["n"])) };
   try {
-    const session = await OnnxSession.create(model, { threads: 1, device });
+    const session = await compileGraph({ outputs }, { threads: 1, device, engine });
     const { y } = await session.run({ x: { data: Float32Array.of(2), shape: [1] } }, {}, ["y"]);
     await session.dispose();
     return y![0] === -2 ? undefined : `computes -(2) as ${y![0]}`;

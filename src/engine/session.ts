@@ -46,10 +46,9 @@ export async function compileGraph(
     const { createTfjsSession } = await import("./tfjs/session.js");
     return createTfjsSession({ outputs, ...(initializers && { initializers }) }, device);
   }
-  if (!initializers) return OnnxSession.create(writeOnnx({ outputs }), { threads, device });
-  return OnnxSession.create(writeOnnx({ outputs, initializers, external: true }), {
-    threads,
-    device,
-    external: initializers,
-  });
+  const dialect = "onnxruntime";
+  if (!initializers)
+    return OnnxSession.create(writeOnnx({ outputs, dialect }), { threads, device });
+  const model = writeOnnx({ outputs, initializers, external: true, dialect });
+  return OnnxSession.create(model, { threads, device, external: initializers });
 }

@@ -4,6 +4,7 @@
  */
 import { writeFile } from "../base/fs.js";
 import { onnxChunks } from "../graph/onnx/writer.js";
+import { logitsOf } from "../graph/ops/cross-entropy.js";
 import { reshape } from "../graph/ops/shape.js";
 import { input } from "../graph/ops/source.js";
 import { BATCH, SEQ } from "../model/family.js";
@@ -24,7 +25,7 @@ export async function exportOnnx({
 }): Promise<void> {
   const { architecture, parameters } = await readModel(modelDirectory);
   const { family, config } = architecture;
-  const { logits } = family.forward(config, {
+  const { decoder } = family.forward(config, {
     inputIds: input(inputNames.inputIds, "int64", [BATCH, SEQ]),
     attentionMask: input(inputNames.attentionMask, "int64", [BATCH, SEQ]),
     parameters: forwardInputs(architecture, { withAttentionMask: false }).parameters,
@@ -34,7 +35,7 @@ export async function exportOnnx({
   await writeFile(
     file,
     onnxChunks({
-      outputs: { logits: reshape(logits, [BATCH, SEQ, config.vocabSize]) },
+      outputs: { logits: reshape(logitsOf(decoder), [BATCH, SEQ, config.vocabSize]) },
       initializers: new Map(
         specs.map(({ name, shape }) => [name, { shape, data: views.get(name)! }]),
       ),

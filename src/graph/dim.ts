@@ -44,6 +44,12 @@ export function factorDim(dim: Dim): { factor: number; symbols: readonly string[
   return parse(dim);
 }
 
+/** Returns the value of a dimension, given those of its symbols. */
+export function evaluateDim(dim: Dim, values: ReadonlyMap<string, number>): number {
+  const { factor, symbols } = parse(dim);
+  return symbols.reduce((size, symbol) => size * values.get(symbol)!, factor);
+}
+
 /** Returns the shape of an elementwise operation on two shapes (NumPy broadcasting). */
 export function broadcastShapes(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);

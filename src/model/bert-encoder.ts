@@ -264,8 +264,8 @@ function forward(
   const wanted =
     positions && dropout !== noDropout ? gatherRows(hidden, positions, { unique: true }) : hidden;
   const transformed = norm(gelu(linear(wanted, variant.head.dense)), variant.head.norm);
-  const logits = add(gemm(transformed, words, { transposeB: true }), weight(variant.head.bias));
-  return { logits, hiddenStates };
+  const decoder = { x: transformed, weight: words, bias: weight(variant.head.bias) };
+  return { decoder, hiddenStates };
 }
 
 /** Parts of other heads and copies of tied tensors that published checkpoints carry. */

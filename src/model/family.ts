@@ -3,7 +3,7 @@
  * initialisation) and its forward pass as a graph.
  */
 import type { Json, JsonObject } from "../base/json.js";
-import type { Dim } from "../graph/dim.js";
+import type { Classifier } from "../graph/ops/cross-entropy.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Dropout } from "./dropout.js";
 
@@ -38,8 +38,8 @@ export interface ForwardInputs {
 }
 
 export interface ForwardOutputs {
-  /** float32 [masked, vocab]; without `positions` [batch*seq, vocab] */
-  logits: Tensor;
+  /** What gives the logits, [masked, vocab]; without `positions` [batch*seq, vocab]: see `logitsOf`. */
+  decoder: Classifier;
   /**
    * float32 [batch*seq, hidden]: after the embedding, then after each layer; with `positions` and
    * without dropout the last is [masked, hidden].
@@ -82,9 +82,9 @@ export interface ModelFamilyDefinition<C extends ModelConfig = ModelConfig> {
   forward(config: C, inputs: ForwardInputs): ForwardOutputs;
 }
 
-export const BATCH: Dim = "batch";
-export const SEQ: Dim = "seq";
-export const MASKED: Dim = "masked";
+export const BATCH = "batch";
+export const SEQ = "seq";
+export const MASKED = "masked";
 
 /** Reads typed fields of a config.json, absent ones as their default, naming what is wrong. */
 export interface ConfigReader {

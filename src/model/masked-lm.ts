@@ -4,6 +4,7 @@ import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions } from "../engine/session.js";
 import { sizeOf } from "../graph/dim.js";
+import { logitsOf } from "../graph/ops/cross-entropy.js";
 import { exp, sub } from "../graph/ops/elementwise.js";
 import { argMax, reduceMax } from "../graph/ops/extrema.js";
 import { gatherRows } from "../graph/ops/indexing.js";
@@ -176,7 +177,7 @@ const column = <T extends Buffer1D>(data: T) => ({ data, shape: [data.length, 1]
 function predictionGraph(architecture: Architecture): Record<string, Tensor> {
   const { family, config } = architecture;
   const inputs = forwardInputs(architecture, { withAttentionMask: true });
-  const { logits } = family.forward(config, inputs);
+  const logits = logitsOf(family.forward(config, inputs).decoder);
   const top = reduceMax(logits);
   const scored = input("scored", "int32", ["scored"]);
   return {

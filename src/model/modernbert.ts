@@ -181,9 +181,9 @@ function forward(
     const prefix = `model.layers.${layer}`;
     const isGlobal = layer % config.globalEvery === 0;
     const qkv = linear(x, weight(`${prefix}.attn.Wqkv.weight`));
-    const byHead = transpose(reshape(qkv, [BATCH, SEQ, 3, heads, headDim]), [2, 0, 3, 1, 4]);
-    const [q, k, v] = split(byHead, 0, [1, 1, 1]).map((part) =>
-      reshape(part, [BATCH, heads, SEQ, headDim]),
+    // Cutting first is faster than transposing all three at once.
+    const [q, k, v] = split(qkv, 1, [hiddenSize, hiddenSize, hiddenSize]).map((part) =>
+      transpose(reshape(part, [BATCH, SEQ, heads, headDim]), [0, 2, 1, 3]),
     );
     const table: RotaryTable = isGlobal ? globalTable : localTable;
     const out = attend(
@@ -232,8 +232,8 @@ function forward(
     weight("head.norm.weight"),
     normEps,
   );
-  const logits = add(linear(transformed, embeddings), weight("decoder.bias"));
-  return { logits, hiddenStates };
+  const decoder = { x: transformed, weight: embeddings, bias: weight("decoder.bias") };
+  return { decoder, hiddenStates };
 }
 
 export const modernbert: ModelFamilyDefinition<ModernBertConfig> = {

@@ -34,7 +34,7 @@ export function forwardFlops({ engine, shape, sequence }: ComputeInputs): Forwar
   const linear = 2 * layers * (4 * h * h + matrices * h * i);
   const attention = 4 * layers * sequence * h;
   // The onnx engine gathers masked positions behind the transform: half of them on average.
-  const share = engine === "onnx" ? 0.5 : 1;
+  const share = engine !== "accelerate" ? 0.5 : 1;
   const decoder = 2 * h * h + share * 2 * h * vocabulary;
   return { linear, attention, decoder, total: linear + attention + decoder };
 }

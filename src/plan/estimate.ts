@@ -108,7 +108,7 @@ function memoryLimit({
 }: EstimateInputs): number | undefined {
   const limits = [
     hardware.device_memory_gib === undefined ? undefined : hardware.device_memory_gib * GIB,
-    resolved.engine === "onnx" ? machineMemoryBytes : undefined,
+    resolved.engine !== "accelerate" ? machineMemoryBytes : undefined,
   ].filter((limit) => limit !== undefined);
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
@@ -175,7 +175,7 @@ function remedies(
   );
   if (fitting === 0) {
     const spread =
-      inputs.engine === "onnx"
+      inputs.engine !== "accelerate"
         ? "take a smaller model or a shorter max_length"
         : "take strategy: zero3 or fsdp, more devices, or a shorter max_length";
     return [`not even one row fits: ${spread}`];

@@ -7,7 +7,7 @@ import type { HardwareSettings } from "../recipe/schema.js";
 import { counted, shareBatch, type BatchPlan, type WrittenBatch } from "./batch.js";
 import { failure, success, type Outcome, type PlanProblem } from "./problem.js";
 
-export type EngineName = "onnx" | "accelerate";
+export type EngineName = "onnx" | "tfjs" | "accelerate";
 export type LauncherName = "local" | "slurm";
 
 export interface ResolvedHardware {
@@ -52,7 +52,7 @@ export function resolveHardware({
   const launcher = chooseLauncher(hardware, engine.engine);
   const problem = unreachableNodes(hardware, engine.engine, launcher.launcher);
   if (problem !== undefined) return failure(problem);
-  const devices = engine.engine === "onnx" ? 1 : worldSize;
+  const devices = engine.engine === "accelerate" ? worldSize : 1;
   const resolved = { ...engine, ...launcher, worldSize, devices };
   const words = settingWords(hardware, resolved);
   if (train === undefined) return success({ ...resolved, words });
@@ -66,8 +66,23 @@ export function resolveHardware({
   });
 }
 
-/** A single device is not several: which of them would compute is nowhere said. */
-function contradictions({ strategy, nodes, gpus_per_node }: HardwareSettings): PlanProblem[] {
+/** What cannot be: a device that an engine has not, several devices as a single one. */
+function contradictions({
+  strategy,
+  nodes,
+  gpus_per_node,
+  engine,
+  device,
+}: HardwareSettings): PlanProblem[] {
+  if (engine === "tfjs" && device === "webgpu") {
+    return [
+      {
+        keyPath: "hardware.device",
+        message: 'device is "webgpu", which TensorFlow.js has in browsers only',
+        details: ["write engine: onnx, or device: cuda or cpu"],
+      },
+    ];
+  }
   if (strategy !== "single") return [];
   const problem = (key: string, value: number): PlanProblem => ({
     keyPath: `hardware.${key}`,
@@ -97,8 +112,8 @@ function chooseLauncher(
   if (launcher !== "auto") {
     return { launcher, launcherReason: `hardware.launcher is "${launcher}"` };
   }
-  if (engine === "onnx") {
-    return { launcher: "local", launcherReason: "the onnx engine computes on this machine" };
+  if (engine !== "accelerate") {
+    return { launcher: "local", launcherReason: `the ${engine} engine computes on this machine` };
   }
   if (nodes > 1) return { launcher: "slurm", launcherReason: counted(nodes, "node") };
   return slurm === undefined
@@ -111,7 +126,7 @@ function unreachableNodes(
   engine: EngineName,
   launcher: LauncherName,
 ): PlanProblem | undefined {
-  if (engine === "onnx" || launcher === "slurm" || nodes === 1 || strategy === "single") {
+  if (engine !== "accelerate" || launcher === "slurm" || nodes === 1 || strategy === "single") {
     return undefined;
   }
   return {
@@ -127,11 +142,14 @@ function settingWords(
   { engine, launcher }: { engine: EngineName; launcher: LauncherName },
 ): string[] {
   const words: string[] = [];
-  if (engine === "onnx" && hardware.precision === "bfloat16") {
-    words.push("precision bfloat16: the onnx engine computes in float32");
+  if (engine !== "accelerate" && hardware.precision === "bfloat16") {
+    words.push(`precision bfloat16: the ${engine} engine computes in float32`);
   }
   if (engine === "accelerate" && hardware.threads > 0) {
-    words.push(`threads ${hardware.threads}: concerns the onnx engine only`);
+    words.push(`threads ${hardware.threads}: concerns the engines onnx and tfjs only`);
+  }
+  if (engine === "accelerate" && hardware.device !== "cpu") {
+    words.push(`device ${hardware.device}: concerns the engines onnx and tfjs only`);
   }
   if (launcher === "local" && hardware.slurm !== undefined) {
     words.push("hardware.slurm is not used: stages start on this machine");

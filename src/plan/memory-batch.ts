@@ -53,10 +53,10 @@ export function layerBytes(inputs: BatchMemoryInputs): number {
 function layerBytesPerToken(inputs: BatchMemoryInputs): number {
   const { engine, precision, shape, sequence } = inputs;
   const kept = keptPerToken[shape.family];
-  const size = engine === "onnx" ? FLOAT : bytesOf(precision);
+  const size = engine !== "accelerate" ? FLOAT : bytesOf(precision);
   const residualSize = usesAutocast(inputs) ? FLOAT : size;
   // PyTorch's attention never writes the probabilities down.
-  const attention = engine === "onnx" ? ATTENTION_COPIES * FLOAT * shape.heads * sequence : 0;
+  const attention = engine !== "accelerate" ? ATTENTION_COPIES * FLOAT * shape.heads * sequence : 0;
   return (
     residualSize * kept.residual * shape.hidden +
     size * (kept.hidden * shape.hidden + kept.intermediate * shape.intermediate) +
@@ -71,9 +71,9 @@ const LOGIT_COPIES = 3;
 /** Returns the bytes of the logits and what the loss makes of them, at their peak. */
 export function logitBytes(inputs: BatchMemoryInputs): number {
   const { engine, precision, shape, rows, sequence } = inputs;
-  const positions = rows * sequence * (engine === "onnx" ? maskedShare(rows) : 1);
+  const positions = rows * sequence * (engine !== "accelerate" ? maskedShare(rows) : 1);
   // Autocast hands the logits out in float32; DeepSpeed leaves them as they are.
-  const size = engine === "onnx" || usesAutocast(inputs) ? FLOAT : bytesOf(precision);
+  const size = engine !== "accelerate" || usesAutocast(inputs) ? FLOAT : bytesOf(precision);
   return LOGIT_COPIES * size * positions * shape.vocabulary;
 }
 

@@ -40,7 +40,7 @@ const MOST_LIVE = 1e9;
 export function stateBytes(inputs: StateInputs): StateBytes {
   const { engine, strategy, precision, devices, parameters, accumulation } = inputs;
   const count = parameters.total;
-  if (engine === "onnx") {
+  if (engine !== "accelerate") {
     return {
       weights: FLOAT * count,
       // That of the embedding comes from the lookup and from the decoder, before they are added.

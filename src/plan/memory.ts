@@ -34,7 +34,7 @@ export interface MemoryEstimate {
  * What is there before a model is. Of the onnx engine, measured: Node.js, ONNX Runtime and the
  * compiled graphs. Of PyTorch, assumed: the CUDA context with its libraries.
  */
-const processBytes = { onnx: 190 * 2 ** 20, accelerate: 2 ** 30 } as const;
+const processBytes = { onnx: 190 * 2 ** 20, tfjs: 190 * 2 ** 20, accelerate: 2 ** 30 } as const;
 
 /** Returns what a training takes on one device. */
 export function estimateMemory(inputs: MemoryInputs): MemoryEstimate {

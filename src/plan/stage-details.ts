@@ -70,7 +70,7 @@ function detailsOf(
     ...(estimated && { estimate: estimated.estimate }),
   };
   const problems = estimated?.problem === undefined ? [] : [estimated.problem];
-  if (resolved.value.engine === "onnx") return { details, problems };
+  if (resolved.value.engine !== "accelerate") return { details, problems };
   const startModel = startModelOf(section, inputs);
   const command = trainCommand({
     recipe: inputs.recipe,

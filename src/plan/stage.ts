@@ -13,9 +13,10 @@ export type StageAction = "reuse" | "resume" | "run";
 
 /** How a stage is run. */
 export interface StageHardware {
-  engine: "onnx" | "accelerate";
+  engine: "onnx" | "tfjs" | "accelerate";
   launcher: "local" | "slurm";
-  device: string;
+  /** Where the engine computes; a stage that computes no tensors is on the cpu. */
+  device: "cpu" | "webgpu" | "cuda";
   threads: number;
   /** Of a training: rows per forward pass. */
   microBatchRows?: number;

@@ -92,18 +92,20 @@ function toStage(
   hardware: StageHardwareOf,
 ): RecipeStage {
   const { sources = [], estimate, microBatchRows, params, ...rest } = draft;
-  const { device, threads } = recipe.hardware;
+  const { threads } = recipe.hardware;
+  const computes = draft.kind !== "prepare" && draft.kind !== "export";
   // All else is this machine's work, whatever trains.
+  const own = recipe.hardware.engine === "tfjs" && computes ? "tfjs" : "onnx";
   const { engine, launcher } =
     hardware.training.get(draft.id) ??
-    ("benchmark" in params ? hardware.other : ({ engine: "onnx", launcher: "local" } as const));
+    ("benchmark" in params ? hardware.other : ({ engine: own, launcher: "local" } as const));
   return {
     ...rest,
     params: params as unknown as JsonObject,
     hardware: {
       engine,
       launcher,
-      device,
+      device: computes && engine !== "accelerate" ? recipe.hardware.device : "cpu",
       threads: threads === 0 ? cores : threads,
       ...(microBatchRows !== undefined && { microBatchRows }),
     },

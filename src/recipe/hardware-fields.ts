@@ -21,9 +21,10 @@ export const hardwareFields = {
   engine: withDefault(
     "auto",
     choice(
-      "What computes: the built-in `onnx` engine on one device, or the reference's PyTorch " +
-        "trainer through `accelerate`; auto takes onnx where the plan is for one device.",
-      ["auto", "onnx", "accelerate"],
+      "What computes: the built-in `onnx` engine on one device, the same graphs on TensorFlow.js " +
+        "(`tfjs`, a package of your choice), or the reference's PyTorch trainer through " +
+        "`accelerate`; auto takes onnx where the plan is for one device.",
+      ["auto", "onnx", "tfjs", "accelerate"],
     ),
   ),
   launcher: withDefault(
@@ -34,7 +35,14 @@ export const hardwareFields = {
       "slurm",
     ]),
   ),
-  device: withDefault("cpu", choice("Where the onnx engine computes tensors.", ["cpu"])),
+  device: withDefault(
+    "cpu",
+    choice(
+      "Where the engines onnx and tfjs compute trainings and evaluations; `dllm doctor` shows " +
+        "what this machine has.",
+      ["cpu", "webgpu", "cuda"],
+    ),
+  ),
   threads: withDefault(
     0,
     integer("CPU threads of a stage; 0 takes all cores.", { minimum: 0, maximum: 1024 }),

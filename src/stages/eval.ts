@@ -16,6 +16,7 @@ import { selectRows, type EvalResult } from "../evaluate/result.js";
 import { loadMaskedLm, type MaskedLanguageModel } from "../model/masked-lm.js";
 import type { EvalParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
+import { engineOptions } from "./engine-options.js";
 import { modelInput } from "./model-input.js";
 
 type TaskName = EvalParams["eval"]["tasks"][number];
@@ -129,7 +130,7 @@ export const run: StageImplementation = async (context) => {
   const modelDirectory = modelInput(context, params.step);
   const dataDirectory = context.input("data");
   const tokenizer = await loadTokenizer(modelDirectory);
-  const model = await loadMaskedLm(modelDirectory, { threads: context.job.hardware.threads });
+  const model = await loadMaskedLm(modelDirectory, engineOptions(context.job.hardware));
   try {
     const checkpoints = await openState(context);
     const allResults: EvalResult[] = [];

@@ -17,6 +17,7 @@ import type { TrainParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
 import { readTrainingState, writeTrainingState, type TrainingState } from "../train/checkpoint.js";
 import { emptyFigures, trainModel } from "../train/loop.js";
+import { engineOptions } from "./engine-options.js";
 import { keptModel, modelInput } from "./model-input.js";
 import { createAdamWState } from "../train/optimizer.js";
 
@@ -56,7 +57,7 @@ export const run: StageImplementation = async (context) => {
     seed: params.seed,
     maskId: tokenizer.maskId,
     padId: tokenizer.padId,
-    threads: job.hardware.threads,
+    engine: engineOptions(job.hardware),
     stage: job.id,
     hooks: {
       record: (record) => context.metric(record),

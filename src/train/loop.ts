@@ -7,6 +7,7 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import { epochOrder } from "../data/epoch-order.js";
 import type { TokenDataset } from "../data/token-dataset.js";
 import { createNllMeter } from "../diffusion/loss.js";
+import type { EngineOptions } from "../engine/session.js";
 import { layOut } from "../model/parameters.js";
 import type { Architecture } from "../model/registry.js";
 import type { MaskSettings, TrainingSettings } from "../recipe/schema.js";
@@ -31,7 +32,8 @@ export interface TrainRun {
   seed: number;
   maskId: number;
   padId: number;
-  threads: number;
+  /** What computes; see EngineOptions. */
+  engine: EngineOptions;
   /** Name of the stage, for messages. */
   stage: string;
   hooks: TrainHooks;
@@ -118,7 +120,7 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
   const gradient = new Float32Array(layout.size);
   const sum = stepRows > microBatchRows ? new Float32Array(layout.size) : undefined;
   const { parameters } = state;
-  const step = createTrainingStep({ architecture, parameters, gradient, threads: run.threads });
+  const step = createTrainingStep({ architecture, parameters, gradient, ...run.engine });
 
   const meter = createNllMeter(state.figures.nll);
   let { lossSum, lossSteps } = state.figures;

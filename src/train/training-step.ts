@@ -5,17 +5,19 @@
 import type { Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions, type GraphSession } from "../engine/session.js";
 import { gradients } from "../graph/autodiff.js";
-import { crossEntropy } from "../graph/ops/cross-entropy.js";
+import { linearCrossEntropy } from "../graph/ops/cross-entropy.js";
 import { mul } from "../graph/ops/elementwise.js";
 import { reduceSum } from "../graph/ops/reduce.js";
 import { reshape } from "../graph/ops/shape.js";
 import { input } from "../graph/ops/source.js";
+import type { Tensor } from "../graph/tensor.js";
 import { collectDropout } from "../model/dropout.js";
-import { MASKED } from "../model/family.js";
+import { BATCH, MASKED, SEQ } from "../model/family.js";
 import { forwardInputs } from "../model/graph-inputs.js";
 import type { LogitsInput } from "../model/masked-lm.js";
 import { inputFeeds, parameterFeeds } from "../model/masked-lm.js";
 import type { Architecture } from "../model/registry.js";
+import { gradientOutputs, type GradientOutputs } from "./gradient-outputs.js";
 import { createKeepMasks, type DropoutKey } from "./keep-masks.js";
 
 /** One micro-batch after masking. */
@@ -37,8 +39,6 @@ export interface TrainingStep {
   dispose(): Promise<void>;
 }
 
-const gradientName = (parameter: string): string => `grad.${parameter}`;
-
 interface GraphOptions {
   withAttentionMask: boolean;
   withGradients: boolean;
@@ -49,23 +49,33 @@ function buildGraph(architecture: Architecture, options: GraphOptions) {
   const inputs = forwardInputs(architecture, options);
   const targets = input("targets", "int32", [MASKED]);
   const { dropout, sites } = collectDropout();
-  const { logits } = architecture.family.forward(architecture.config, {
+  const { decoder } = architecture.family.forward(architecture.config, {
     ...inputs,
     ...(options.withDropout && { dropout }),
   });
-  const nll = crossEntropy(logits, targets);
-  if (!options.withGradients) return { outputs: { nll }, sites };
+  const nll = linearCrossEntropy(decoder, targets);
+  const gradient = options.withGradients
+    ? gradientOutputs(gradientsOf(inputs.parameters, nll))
+    : undefined;
+  return { outputs: { nll, ...gradient?.outputs }, sites, gradient };
+}
+
+/** Gradients of the loss by the name of their parameter. */
+function gradientsOf(
+  parameters: ReadonlyMap<string, Tensor>,
+  nll: Tensor,
+): ReadonlyMap<string, Tensor> {
   const weights = input("weights", "float32", [MASKED]);
   const loss = reshape(reduceSum(mul(nll, weights), [0]), []);
-  const names = [...inputs.parameters.keys()];
-  const grads = gradients(loss, [...inputs.parameters.values()]);
-  const gradientOutputs = names.map((name, i) => [gradientName(name), grads[i]!] as const);
-  return { outputs: { nll, ...Object.fromEntries(gradientOutputs) }, sites };
+  const found = gradients(loss, [...parameters.values()]);
+  return new Map([...parameters.keys()].map((name, i) => [name, found[i]!]));
 }
 
 interface CompiledGraph {
   session: GraphSession;
   keepMasks: ReturnType<typeof createKeepMasks>;
+  /** Absent in a graph without gradients. */
+  gradient: GradientOutputs | undefined;
 }
 
 /**
@@ -84,17 +94,12 @@ export function createTrainingStep({
   gradient: Float32Array;
 } & EngineOptions): TrainingStep {
   const feeds = parameterFeeds(architecture, parameters);
-  const fetches: Record<string, Value> = Object.fromEntries(
-    Object.entries(parameterFeeds(architecture, gradient)).map(([name, value]) => [
-      gradientName(name),
-      value,
-    ]),
-  );
+  const gradientBuffers = parameterFeeds(architecture, gradient);
   const graphs = new Map<string, Promise<CompiledGraph>>();
   const compile = async (options: GraphOptions): Promise<CompiledGraph> => {
-    const { outputs, sites } = buildGraph(architecture, options);
+    const { outputs, sites, gradient } = buildGraph(architecture, options);
     const session = await compileGraph({ outputs }, engineOptions);
-    return { session, keepMasks: createKeepMasks(sites) };
+    return { session, keepMasks: createKeepMasks(sites), gradient };
   };
   const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {
     const options: GraphOptions = {
@@ -126,13 +131,21 @@ export function createTrainingStep({
         gradient.fill(0); // nothing masked: the loss is the constant 0
         return new Float32Array(0);
       }
-      const { session, keepMasks } = await graphFor(batch, true);
+      const { session, keepMasks, gradient: outputs } = await graphFor(batch, true);
       const feedsOfStep = {
         ...batchFeeds(batch),
         ...(batch.dropout && keepMasks({ ...batch, key: batch.dropout })),
         weights: { data: batch.weights, shape: [batch.weights.length] },
       };
-      return (await session.run(feedsOfStep, fetches, ["nll"]))["nll"]!;
+      const dims = new Map([
+        [BATCH, batch.batch],
+        [SEQ, batch.seq],
+        [MASKED, batch.positions.length],
+      ]);
+      const { fetches, finish } = outputs!.forRun(gradientBuffers, dims);
+      const { nll } = await session.run(feedsOfStep, fetches, ["nll"]);
+      finish();
+      return nll!;
     },
     async dispose() {
       for (const graph of graphs.values()) await (await graph).session.dispose();

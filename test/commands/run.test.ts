@@ -80,3 +80,15 @@ test("run --dry-run is the plan, writes nothing, and names what is selected", as
   expect(typo.stderr).toContain('did you mean "pretrain"?');
   expect(existsSync(runs)).toBe(false);
 });
+
+test("an engine or a device that this machine has not is refused before anything starts", async () => {
+  const { reasonAgainst } = await import("../../src/engine/probe.js");
+  if ((await reasonAgainst("cuda")) === undefined)
+    return console.log("skipped: there is CUDA here");
+  const runs = join(directory, "no-cuda");
+  const refused = await dllm("run", recipe, "--runs", runs, "hardware.device=cuda");
+  expect(refused.exitCode).toBe(ExitCode.environment);
+  expect(refused.stderr).toContain("engine onnx cannot compute on cuda here");
+  expect(refused.stderr).toContain("hardware: {engine: onnx, device: cpu}");
+  expect(existsSync(join(runs, "small"))).toBe(false);
+});

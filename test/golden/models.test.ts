@@ -1,4 +1,5 @@
 /** @file Forward passes against Hugging Face transformers: tiny checkpoints and real widths. */
+import { logitsOf } from "../../src/graph/ops/cross-entropy.js";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -90,9 +91,12 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s forward", (family)
       const inputs = forwardInputs(architecture, {
         withAttentionMask: item.attention_mask !== null,
       });
-      const { logits, hiddenStates } = architecture.family.forward(architecture.config, inputs);
+      const { decoder, hiddenStates } = architecture.family.forward(architecture.config, inputs);
       const hidden = Object.fromEntries(hiddenStates.map((tensor, k) => [`hidden.${k}`, tensor]));
-      const session = await compileGraph({ outputs: { logits, ...hidden } }, testEngine);
+      const session = await compileGraph(
+        { outputs: { logits: logitsOf(decoder), ...hidden } },
+        testEngine,
+      );
       const results = await session.run(
         {
           ...parameterFeeds(architecture, parameters),

@@ -5,7 +5,7 @@ import { randomStream } from "../../src/base/random.js";
 import { OnnxSession, type Value } from "../../src/engine/onnx-session.js";
 import { gradients } from "../../src/graph/autodiff.js";
 import { writeOnnx } from "../../src/graph/onnx/writer.js";
-import { crossEntropy } from "../../src/graph/ops/cross-entropy.js";
+import { linearCrossEntropy } from "../../src/graph/ops/cross-entropy.js";
 import { dropout } from "../../src/graph/ops/dropout.js";
 import { add, cos, erf, exp, gelu, mul, neg, sin, sub } from "../../src/graph/ops/elementwise.js";
 import { gatherRows } from "../../src/graph/ops/indexing.js";
@@ -102,10 +102,11 @@ const cases: Case[] = [
   },
   { name: "softmax", shapes: [[3, 5]], build: ([a]) => softmax(a!) },
   {
-    name: "crossEntropy",
-    shapes: [[4, 6]],
+    name: "linearCrossEntropy",
+    shapes: [[4, 3], [6, 3], [6]],
     ints: { targets: indices(0, 5, 2, 2) },
-    build: ([a]) => crossEntropy(a!, intInput("targets", 4)),
+    build: ([x, weight, bias]) =>
+      linearCrossEntropy({ x: x!, weight: weight!, bias: bias! }, intInput("targets", 4)),
   },
   {
     name: "dropout under a fixed mask",
@@ -113,66 +114,70 @@ const cases: Case[] = [
     ints: { keep: { data: Uint8Array.of(1, 0, 1, 1, 1, 0), shape: [2, 3] } },
     build: ([a]) => dropout(a!, input("keep", "bool", [2, 3]), 0.25),
   },
-  { name: "rotary", shapes: [[2, 5, 6]], build: ([a]) => rotary(a!, rotaryTable(5, 6, 100)) },
+  { name: "rotary", shapes: [[2, 3, 5, 6]], build: ([a]) => rotary(a!, rotaryTable(5, 6, 100)) },
 ];
 
 /** Row whose gradient is zero on purpose, so that a finite difference disagrees. */
 const frozen = (name: string, index: number): boolean =>
   name.includes("frozen row") && Math.floor(index / 3) === 2;
 
-describe("vector-Jacobian products agree with central differences", () => {
-  test.each(cases)("$name", async ({ name, shapes, ints = {}, build }) => {
-    const inputs = shapes.map((shape, i) => input(`x${i}`, "float32", shape));
-    const output = build(inputs);
-    // A fixed random direction makes the output a scalar whose gradient has no symmetry.
-    const direction = input("direction", "float32", output.shape);
-    const axes = output.shape.map((_, axis) => axis);
-    const loss = reshape(reduceSum(mul(output, direction), axes), []);
-    const grads = gradients(loss, inputs);
-    const session = await OnnxSession.create(
-      writeOnnx({
-        outputs: { loss, ...Object.fromEntries(grads.map((grad, i) => [`g${i}`, grad])) },
-      }),
-      { threads: 1 },
-    );
-    const stream = randomStream({ seed: 3, purpose: "split" });
-    const random = (shape: readonly number[]): Value => {
-      const length = shape.reduce((product, dim) => product * dim, 1);
-      return { shape, data: Float32Array.from({ length }, () => stream.uniform() * 2 - 1) };
-    };
-    const feeds: Record<string, Value> = {
-      ...ints,
-      direction: random(output.shape as number[]),
-      ...Object.fromEntries(shapes.map((shape, i) => [`x${i}`, random(shape)])),
-    };
-    const analytic = await session.run(
-      feeds,
-      {},
-      shapes.map((_, i) => `g${i}`),
-    );
-    const epsilon = 1e-2;
-    for (const [i] of shapes.entries()) {
-      const data = feeds[`x${i}`]!.data as Float32Array;
-      for (let j = 0; j < data.length; j++) {
-        if (frozen(name, j)) {
-          expect(analytic[`g${i}`]![j]).toBe(0);
-          continue;
+describe.each(["standard", "onnxruntime"] as const)(
+  "vector-Jacobian products agree with central differences, %s operators",
+  (dialect) => {
+    test.each(cases)("$name", async ({ name, shapes, ints = {}, build }) => {
+      const inputs = shapes.map((shape, i) => input(`x${i}`, "float32", shape));
+      const output = build(inputs);
+      // A fixed random direction makes the output a scalar whose gradient has no symmetry.
+      const direction = input("direction", "float32", output.shape);
+      const axes = output.shape.map((_, axis) => axis);
+      const loss = reshape(reduceSum(mul(output, direction), axes), []);
+      const grads = gradients(loss, inputs);
+      const session = await OnnxSession.create(
+        writeOnnx({
+          outputs: { loss, ...Object.fromEntries(grads.map((grad, i) => [`g${i}`, grad])) },
+          dialect,
+        }),
+        { threads: 1 },
+      );
+      const stream = randomStream({ seed: 3, purpose: "split" });
+      const random = (shape: readonly number[]): Value => {
+        const length = shape.reduce((product, dim) => product * dim, 1);
+        return { shape, data: Float32Array.from({ length }, () => stream.uniform() * 2 - 1) };
+      };
+      const feeds: Record<string, Value> = {
+        ...ints,
+        direction: random(output.shape as number[]),
+        ...Object.fromEntries(shapes.map((shape, i) => [`x${i}`, random(shape)])),
+      };
+      const analytic = await session.run(
+        feeds,
+        {},
+        shapes.map((_, i) => `g${i}`),
+      );
+      const epsilon = 1e-2;
+      for (const [i] of shapes.entries()) {
+        const data = feeds[`x${i}`]!.data as Float32Array;
+        for (let j = 0; j < data.length; j++) {
+          if (frozen(name, j)) {
+            expect(analytic[`g${i}`]![j]).toBe(0);
+            continue;
+          }
+          const at = async (value: number): Promise<number> => {
+            data[j] = value;
+            return (await session.run(feeds, {}, ["loss"]))["loss"]![0]!;
+          };
+          const original = data[j]!;
+          const slope =
+            ((await at(original + epsilon)) - (await at(original - epsilon))) / (2 * epsilon);
+          data[j] = original;
+          // Central differences in float32: truncation about 1e-4, rounding about 1e-5 / epsilon.
+          expect(Math.abs(slope - analytic[`g${i}`]![j]!), `x${i}[${j}]`).toBeLessThan(4e-3);
         }
-        const at = async (value: number): Promise<number> => {
-          data[j] = value;
-          return (await session.run(feeds, {}, ["loss"]))["loss"]![0]!;
-        };
-        const original = data[j]!;
-        const slope =
-          ((await at(original + epsilon)) - (await at(original - epsilon))) / (2 * epsilon);
-        data[j] = original;
-        // Central differences in float32: truncation about 1e-4, rounding about 1e-5 / epsilon.
-        expect(Math.abs(slope - analytic[`g${i}`]![j]!), `x${i}[${j}]`).toBeLessThan(4e-3);
       }
-    }
-    await session.dispose();
-  });
-});
+      await session.dispose();
+    });
+  },
+);
 
 describe("embedding gradients at realistic size", () => {
   test("repeated ids accumulate exactly and deterministically with several threads", async () => {

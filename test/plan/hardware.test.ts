@@ -255,8 +255,21 @@ test("settings that the engine has no use for are said in words", () => {
     "precision bfloat16: the onnx engine computes in float32",
   ]);
   expect(resolved({ ...eight, precision: "bfloat16", threads: 4 }).words).toEqual([
-    "threads 4: concerns the onnx engine only",
+    "threads 4: concerns the engines onnx and tfjs only",
   ]);
+  expect(resolved({ ...eight, device: "cuda" }).words).toEqual([
+    "device cuda: concerns the engines onnx and tfjs only",
+  ]);
+});
+
+test("TensorFlow.js has no WebGPU outside browsers", () => {
+  expect(problemsOf(resolve({ engine: "tfjs", device: "webgpu" }))).toMatchObject([
+    { keyPath: "hardware.device" },
+  ]);
+  expect(resolved({ engine: "tfjs", device: "cuda" })).toMatchObject({
+    engine: "tfjs",
+    devices: 1,
+  });
 });
 
 test("without a training stage there are no batches", () => {

@@ -1,4 +1,5 @@
 /** @file Dropout in training: the law of the masks, what they depend on, and where they are applied. */
+import { logitsOf } from "../../src/graph/ops/cross-entropy.js";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -233,10 +234,12 @@ describe("where a forward pass drops", () => {
       const graph = (options: object) =>
         writeOnnx({
           outputs: {
-            logits: family.forward(config, {
-              ...forwardInputs({ family, config }, { withAttentionMask: true }),
-              ...options,
-            }).logits,
+            logits: logitsOf(
+              family.forward(config, {
+                ...forwardInputs({ family, config }, { withAttentionMask: true }),
+                ...options,
+              }).decoder,
+            ),
           },
         });
       const { dropout, sites } = collectDropout();
@@ -355,7 +358,7 @@ describe("training with dropout", () => {
       seed: 42,
       maskId,
       padId,
-      threads: 1,
+      engine: { threads: 1 },
       stage: "sft",
       hooks: {
         record: ({ loss }) => loss !== undefined && losses.push(loss),

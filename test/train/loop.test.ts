@@ -63,7 +63,7 @@ async function train(
     seed: 42,
     maskId,
     padId,
-    threads: 1,
+    engine: { threads: 1 },
     stage: "sft",
     hooks,
   });
@@ -157,7 +157,7 @@ describe("gradient accumulation", () => {
           seed: 42,
           maskId,
           padId,
-          threads: 1,
+          engine: { threads: 1 },
           stage: "sft",
           hooks,
         });

@@ -97,15 +97,13 @@ export const kernels: Readonly<Record<string, Kernel>> = {
     return [bias ? tf.add(scaled, bias) : scaled, mean, inverseStd];
   },
   Softmax: plain((tf, x) => tf.softmax(x)),
-  CrossEntropy: ({ tf }, inputs) => {
-    const [logits, targets] = inputs as [TfTensor, TfTensor];
+  LinearCrossEntropy: ({ tf }, inputs) => {
+    const [x, weight, bias, targets] = inputs as [TfTensor, TfTensor, TfTensor, TfTensor];
+    const logits = tf.add(tf.matMul(x, weight, false, true), bias);
     const logProbabilities = tf.logSoftmax(logits);
     const picked = tf.mul(logProbabilities, oneHot(tf, targets, logits.shape[1]!));
     return [tf.neg(tf.sum(picked, 1)), logProbabilities];
   },
-  SubtractAtTarget: plain((tf, x, targets, negated) =>
-    tf.add(x, tf.mul(oneHot(tf, targets, x.shape[1]!), negated)),
-  ),
 
   ReduceSum: (context, [x]) => context.tf.sum(x!, attributes<number[]>(context), true),
   ReduceMean: (context, [x]) => context.tf.mean(x!, attributes<number[]>(context), true),

@@ -1,6 +1,6 @@
 /** @file Interprets a graph of the tensor IR on TensorFlow.js, node by node. */
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core";
-import { factorDim, type Dim } from "../../graph/dim.js";
+import { evaluateDim, type Dim } from "../../graph/dim.js";
 import { inputOp, type InputAttributes } from "../../graph/ops/source.js";
 import { nodesOf, type Node, type OpDefinition, type Tensor } from "../../graph/tensor.js";
 import type { Device } from "../device.js";
@@ -101,10 +101,7 @@ function interpret(
       if (typeof dim === "string") symbols.set(dim, inputs.get(name)!.shape[axis]!);
     });
   }
-  const dim = (value: Dim): number => {
-    const { factor, symbols: factors } = factorDim(value);
-    return factors.reduce((size, symbol) => size * symbols.get(symbol)!, factor);
-  };
+  const dim = (value: Dim): number => evaluateDim(value, symbols);
 
   const values = new Map<Tensor, TfTensor>();
   const left = new Map(uses);

@@ -20,6 +20,9 @@ export type Attribute =
   | { ints: readonly number[] }
   | { tensor: TensorLiteral };
 
+/** ONNX's own operators, for files that anything may read, or those of ONNX Runtime too. */
+export type OnnxDialect = "standard" | "onnxruntime";
+
 /** onnx.TensorProto.DataType */
 export const onnxDataType = {
   float32: 1,
@@ -82,9 +85,13 @@ export class OnnxEmitter {
   private readonly dimValues = new Map<Dim, string>();
   private counter = 0;
 
-  /** @param symbolSources symbol to the graph input and axis that carry its value */
+  /**
+   * @param symbolSources symbol to the graph input and axis that carry its value
+   * @param dialect which operators the nodes may use
+   */
   constructor(
     private readonly symbolSources: ReadonlyMap<string, { input: string; axis: number }>,
+    readonly dialect: OnnxDialect,
   ) {}
 
   fresh(hint: string): string {

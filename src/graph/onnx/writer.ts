@@ -4,7 +4,7 @@ import type { InputAttributes } from "../ops/source.js";
 import { inputOp } from "../ops/source.js";
 import type { DType, Node, OpDefinition, Tensor } from "../tensor.js";
 import { nodesOf } from "../tensor.js";
-import { OnnxEmitter, onnxDataType, tensorMessage } from "./emitter.js";
+import { OnnxEmitter, onnxDataType, tensorMessage, type OnnxDialect } from "./emitter.js";
 import { Message } from "./protobuf.js";
 
 const OPSET = 20;
@@ -23,6 +23,8 @@ export interface OnnxGraph {
   initializers?: ReadonlyMap<string, Initializer>;
   /** Leave the initializers' bytes out: each is external data at a location of its own name. */
   external?: boolean;
+  /** Default standard. */
+  dialect?: OnnxDialect;
   /** Text fields of the file. */
   metadata?: Readonly<Record<string, string>>;
 }
@@ -52,7 +54,13 @@ export function onnxChunks(graph: OnnxGraph): readonly Uint8Array[] {
   return onnxModel(graph).chunks;
 }
 
-function onnxModel({ outputs, initializers, external, metadata = {} }: OnnxGraph): Message {
+function onnxModel({
+  outputs,
+  initializers,
+  external,
+  dialect = "standard",
+  metadata = {},
+}: OnnxGraph): Message {
   const nodes = nodesOf(Object.values(outputs));
   const inputs = nodes.filter(isInput).map(inputAttributes);
   const fed = inputs.filter(({ name }) => !initializers?.has(name));
@@ -66,7 +74,7 @@ function onnxModel({ outputs, initializers, external, metadata = {} }: OnnxGraph
     });
   }
 
-  const emitter = new OnnxEmitter(symbolSources);
+  const emitter = new OnnxEmitter(symbolSources, dialect);
   const names = new Map<Tensor, string>();
   for (const [name, tensor] of Object.entries(outputs)) {
     if (!names.has(tensor) && !isInput(tensor.node)) names.set(tensor, name);

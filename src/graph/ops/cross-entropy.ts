@@ -1,52 +1,68 @@
-/** @file Cross entropy of logits against class indices. */
+/** @file Cross entropy of a linear classifier against class indices, as one differentiable step. */
 import type { OpDefinition, Tensor } from "../tensor.js";
-import { applyOp, applySingle } from "../tensor.js";
-import { exp, mul, neg } from "./elementwise.js";
+import { applyOp } from "../tensor.js";
+import { add, exp, mul, neg, sub } from "./elementwise.js";
+import { gatherRows, scatterAddRows } from "./indexing.js";
+import { gemm } from "./linear.js";
 import { reshape } from "./shape.js";
 
-/** Outputs: cross entropy [n], log-probabilities [n, classes] (kept for the gradient). */
-const crossEntropyOp: OpDefinition<null> = {
-  name: "CrossEntropy",
-  infer: ([logits]) => [
-    { dtype: "float32", shape: [logits!.shape[0]!] },
-    { dtype: "float32", shape: logits!.shape },
-  ],
-  // d logits = (softmax - onehot) * grad, row by row
-  vjp: ({ inputs: [, targets], outputs: [, logProbabilities], grads: [grad] }) => {
-    const column = reshape(grad!, [...grad!.shape, 1]);
-    return [subtractAtTarget(mul(exp(logProbabilities!), column), targets!, column), undefined];
-  },
-  onnx: (emitter, _node, [logits, targets], [loss, logProbabilities]) => {
-    emitter.node("LogSoftmax", [logits!], [logProbabilities!], { axis: { int: -1 } });
-    const column = emitter.fresh("column");
-    emitter.node("Unsqueeze", [targets!, emitter.constant("int64", [1], [-1])], [column]);
-    const picked = emitter.fresh("picked");
-    emitter.node("GatherElements", [logProbabilities!, column], [picked], { axis: { int: 1 } });
-    const flat = emitter.fresh("flat");
-    emitter.node("Squeeze", [picked, emitter.constant("int64", [1], [-1])], [flat]);
-    emitter.node("Neg", [flat], [loss!]);
-  },
-};
-
-/** -log softmax(logits)[target]: logits float32 [n, classes], targets int32 [n] -> float32 [n]. */
-export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  return applyOp(crossEntropyOp, [logits, targets], null)[0]!;
+/** A linear map to the logits of classes: x weight^T + bias. */
+export interface Classifier {
+  /** float32 [n, width] */
+  x: Tensor;
+  /** float32 [classes, width] */
+  weight: Tensor;
+  /** float32 [classes] */
+  bias: Tensor;
 }
 
-const subtractAtTargetOp: OpDefinition<null> = {
-  name: "SubtractAtTarget",
-  infer: ([x]) => [{ dtype: x!.dtype, shape: x!.shape }],
-  onnx: (emitter, _node, [x, targets, values], outputs) => {
-    const column = emitter.fresh("column");
-    emitter.node("Unsqueeze", [targets!, emitter.constant("int64", [1], [-1])], [column]);
-    emitter.node("ScatterElements", [x!, column, values!], outputs, {
-      axis: { int: 1 },
-      reduction: { string: "add" },
-    });
+/** The logits of a classifier, float32 [n, classes]. */
+export function logitsOf({ x, weight, bias }: Classifier): Tensor {
+  return add(gemm(x, weight, { transposeB: true }), bias);
+}
+
+/** Outputs: cross entropy [n], log-probabilities [n, classes] (kept for the gradient). */
+const linearCrossEntropyOp: OpDefinition<null> = {
+  name: "LinearCrossEntropy",
+  infer: ([x, weight]) => [
+    { dtype: "float32", shape: [x!.shape[0]!] },
+    { dtype: "float32", shape: [x!.shape[0]!, weight!.shape[0]!] },
+  ],
+  // d logits = (softmax - onehot) * grad, row by row. Neither grad nor onehot is applied to an
+  // array of [n, classes], where a pass costs more than all passes over [n, width].
+  vjp: ({ inputs: [x, weight, , targets], outputs: [, logProbabilities], grads: [grad] }) => {
+    const probabilities = exp(logProbabilities!);
+    const column = reshape(grad!, [...grad!.shape, 1]);
+    const row = reshape(grad!, [1, ...grad!.shape]);
+    const classes = weight!.shape[0]!;
+    const weighted = mul(x!, column);
+    const dX = mul(sub(gemm(probabilities, weight!), gatherRows(weight!, targets!)), column);
+    const dWeight = gemm(probabilities, weighted, { transposeA: true });
+    const dBias = reshape(gemm(row, probabilities), [classes, 1]);
+    return [
+      dX,
+      scatterAddRows(dWeight, targets!, neg(weighted)),
+      reshape(scatterAddRows(dBias, targets!, neg(column)), [classes]),
+      undefined,
+    ];
+  },
+  onnx: (emitter, _node, [x, weight, bias, targets], [loss, logProbabilities]) => {
+    const product = emitter.fresh("product");
+    emitter.node("Gemm", [x!, weight!], [product], { transB: { int: 1 } });
+    const logits = emitter.apply("Add", [product, bias!]);
+    emitter.node("LogSoftmax", [logits], [logProbabilities!], { axis: { int: -1 } });
+    const last = emitter.constant("int64", [1], [-1]);
+    const column = emitter.apply("Unsqueeze", [targets!, last]);
+    const picked = emitter.fresh("picked");
+    emitter.node("GatherElements", [logProbabilities!, column], [picked], { axis: { int: 1 } });
+    emitter.node("Neg", [emitter.apply("Squeeze", [picked, last])], [loss!]);
   },
 };
 
-/** x [n, classes] with values [n, 1] subtracted at column targets[i] of each row i. */
-function subtractAtTarget(x: Tensor, targets: Tensor, values: Tensor): Tensor {
-  return applySingle(subtractAtTargetOp, [x, targets, neg(values)], null);
+/**
+ * -log softmax(x weight^T + bias)[target], targets int32 [n] -> float32 [n].
+ * The same as a cross entropy of the logits, without their gradient as an array.
+ */
+export function linearCrossEntropy({ x, weight, bias }: Classifier, targets: Tensor): Tensor {
+  return applyOp(linearCrossEntropyOp, [x, weight, bias, targets], null)[0]!;
 }

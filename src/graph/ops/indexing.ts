@@ -4,7 +4,7 @@ import type { OpDefinition, Tensor } from "../tensor.js";
 import { applySingle } from "../tensor.js";
 import { cast, equal, mul, sub } from "./elementwise.js";
 import { reshape } from "./shape.js";
-import { constant, filled, scalar } from "./source.js";
+import { constant, filled, isZeros, scalar } from "./source.js";
 
 interface GatherAttributes {
   /** Row whose look-ups give no gradient (torch's `padding_idx`); null for none. */
@@ -65,6 +65,29 @@ export const scatterAddRowsOp: OpDefinition<null> = {
 /** base [rows, width] with updates [n, width] added at rows indices [n]; repeats accumulate. */
 export function scatterAddRows(base: Tensor, indices: Tensor, updates: Tensor): Tensor {
   return applySingle(scatterAddRowsOp, [base, indices, updates], null);
+}
+
+/** Rows that are added to a table: updates float32 [n, width] at rows indices int [n]. */
+export interface RowUpdates {
+  indices: Tensor;
+  updates: Tensor;
+}
+
+/**
+ * Takes the scatter-adds off a tensor: what they start from, undefined for zeros, and what they
+ * add, in order. Whoever owns the memory of the tensor adds a few rows to it in place, where a
+ * graph copies the whole table.
+ */
+export function withoutScatters(tensor: Tensor): {
+  base: Tensor | undefined;
+  rows: readonly RowUpdates[];
+} {
+  if (tensor.node.op !== (scatterAddRowsOp as OpDefinition)) {
+    return { base: isZeros(tensor) ? undefined : tensor, rows: [] };
+  }
+  const [start, indices, updates] = tensor.node.inputs;
+  const { base, rows } = withoutScatters(start!);
+  return { base, rows: [...rows, { indices: indices!, updates: updates! }] };
 }
 
 const placeRowsOp: OpDefinition<Dim> = {

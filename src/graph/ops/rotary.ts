@@ -36,6 +36,18 @@ const rotaryOp: OpDefinition<null> = {
     undefined,
   ],
   onnx: (emitter, node, [x, cosines, sines], outputs) => {
+    if (emitter.dialect === "onnxruntime") {
+      // One pass instead of eight; positions count from 0.
+      const start = emitter.constant("int64", [1], [0]);
+      emitter.node(
+        "RotaryEmbedding",
+        [x!, start, cosines!, sines!],
+        outputs,
+        { interleaved: { int: 0 } },
+        "com.microsoft",
+      );
+      return;
+    }
     const width = node.inputs[0]!.shape.at(-1) as number;
     const [first, second] = [emitter.fresh("first"), emitter.fresh("second")];
     const sizes = emitter.constant("int64", [2], [width / 2, width / 2]);
@@ -53,7 +65,7 @@ const rotaryOp: OpDefinition<null> = {
   },
 };
 
-/** Rotates x [..., seq, headDim] by its position: x cos + rotate_half(x) sin. */
+/** Rotates x [batch, heads, seq, headDim] by its position: x cos + rotate_half(x) sin. */
 export function rotary(x: Tensor, table: RotaryTable): Tensor {
   return applySingle(rotaryOp, [x, table.cos, table.sin], null);
 }
