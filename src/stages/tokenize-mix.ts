@@ -177,10 +177,11 @@ async function* neededRows(job: MixJob, indexOf: Int32Array): AsyncGenerator<Nee
   }
 }
 
-function itemOf(
-  { reader }: MixSource,
+/** Returns what of a row is tokenised, or why it is bad. */
+export function itemOf(
+  { reader }: Pick<MixSource, "reader">,
   row: SourceRow,
-  { task }: TokenizeSettings,
+  { task }: Pick<TokenizeSettings, "task">,
 ): TokenizeItem | DllmError {
   if (row.problem !== undefined) return row.problem;
   try {
