@@ -44,7 +44,9 @@ export function previewPage(preview: Preview): string {
               ${
                 warnings === 0
                   ? html`<span class="status good">No warnings</span>`
-                  : html`<span class="status bad">${warnings} warnings</span>`
+                  : html`<span class="status bad"
+                      >${warnings} warning${warnings === 1 ? "" : "s"}</span
+                    >`
               }What
               training sees of the data, from a sample of it; seed ${preview.seed}
             </p>
@@ -204,9 +206,7 @@ function renderRow(row: PreviewRow, key: string, index: number): Html {
             <label for="view-${key}-${i}">${name}</label>
             <div class="view">
               <p class="muted">${facts}</p>
-              <div class="tokens">
-                ${row.tokens.map((token, at) => renderToken(token, masked.has(at)))}
-              </div>
+              ${renderTokens(row.tokens, masked)}
             </div>`,
       )}
     </div>
@@ -218,6 +218,12 @@ function describeMask({ maskRatio, lossWeight, positions }: PreviewMask, trained
     `mask ratio ${formatNumber(maskRatio)}: ${positions.length} of ${trained} trained tokens ` +
     `are masked; loss weight ${formatNumber(lossWeight)}`
   );
+}
+
+/** White space between the tags would be shown. */
+function renderTokens(tokens: readonly PreviewToken[], masked: ReadonlySet<number>): Html {
+  const rendered = tokens.map((token, at) => renderToken(token, masked.has(at)));
+  return html`<div class="tokens">${rendered}</div>`;
 }
 
 /** Text as it is, its newlines and the space of a mask visible. */

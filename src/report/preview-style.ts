@@ -13,6 +13,7 @@ export const previewStyle = `
     --template: #d9b8f7; --template-tint: #2a1b38; --masked: #14161a; --masked-tint: #d4d8df;
   }
 }
+th .muted { font-weight: 400; font-size: 13px; }
 h2 .muted, h3 .muted { font-weight: 450; font-size: 13.5px; margin-left: 6px; }
 .after { margin: 12px 0 0; font-size: 13.5px; }
 .legend { font-size: 13px; }

@@ -17,8 +17,9 @@ const NOTABLE = 0.1;
 
 const number = (value: number): string => value.toLocaleString("en-US");
 
-function of(part: number, whole: number, what = "rows"): string {
-  return `${number(part)} of ${number(whole)} ${what} (${Math.round((100 * part) / whole)} %)`;
+function of(part: number, whole: number): string {
+  const share = Math.round((100 * part) / whole);
+  return `${number(part)} of ${number(whole)} rows (${share === 0 ? "below 1" : share} %)`;
 }
 
 /** Returns what is odd about a stage's data, most serious first. */
