@@ -82,6 +82,22 @@ export type PlanCommand = CommandRun<
   RecipeArguments,
   RecipeOptions & RunsOptions & JsonOptions & FrozenOptions & PlanFormatOptions
 >;
+export type PreviewCommand = CommandRun<
+  RecipeArguments,
+  RecipeOptions &
+    JsonOptions & {
+      /** Trainings to show; all where empty. */
+      stage: string[];
+      /** Rows to show of each. */
+      rows: number;
+      /** Rows to read of each source. */
+      sample: number;
+      /** By default the recipe's. */
+      seed?: number;
+      /** File to write the page to. */
+      html?: string;
+    }
+>;
 export type LockCommand = CommandRun<RecipeArguments, RecipeOptions>;
 export type RunCommand = CommandRun<
   RecipeArguments,

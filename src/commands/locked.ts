@@ -42,9 +42,14 @@ export function readLock(path: string): LockFile {
   return lock as LockFile;
 }
 
+/** Returns the commits that a recipe's lock says its hub sources are at. */
+export function lockedCommits(loaded: LoadedRecipe): KnownCommits {
+  return commitsOf(readLock(lockPath(loaded)).recipes[loaded.recipe.name]);
+}
+
 /** Returns a recipe's inputs, its hub sources at the commits of its lock. */
 export async function pinLocked(loaded: LoadedRecipe): Promise<PinnedInputs> {
-  return pinInputs(loaded, commitsOf(readLock(lockPath(loaded)).recipes[loaded.recipe.name]));
+  return pinInputs(loaded, lockedCommits(loaded));
 }
 
 /**
@@ -53,8 +58,7 @@ export async function pinLocked(loaded: LoadedRecipe): Promise<PinnedInputs> {
  * @throws DllmError 69 when the hub does not answer
  */
 export async function resolveLocked(loaded: LoadedRecipe, io: CommandIo): Promise<PinnedInputs> {
-  const known = commitsOf(readLock(lockPath(loaded)).recipes[loaded.recipe.name]);
-  return resolveWith(loaded, known, io);
+  return resolveWith(loaded, lockedCommits(loaded), io);
 }
 
 /** Returns a recipe's inputs, its hub sources at the commits that the hub says they are now. */

@@ -19,6 +19,7 @@ import type {
   GcCommand,
   LogsCommand,
   PlanCommand,
+  PreviewCommand,
   ReportCommand,
   ResultsCommand,
   ResumeCommand,
@@ -36,6 +37,7 @@ export interface CommandModules {
   validate: () => Promise<{ run: ValidateCommand }>;
   explain: () => Promise<{ run: ExplainCommand }>;
   plan: () => Promise<{ run: PlanCommand }>;
+  preview: () => Promise<{ run: PreviewCommand }>;
   run: () => Promise<{ run: RunCommand }>;
   resume: () => Promise<{ run: ResumeCommand }>;
   cancel: () => Promise<{ run: CancelCommand }>;
@@ -60,6 +62,7 @@ export const commandModules: CommandModules = {
   validate: () => import("./validate.js"),
   explain: () => import("./explain.js"),
   plan: () => import("./plan.js"),
+  preview: () => import("./preview.js"),
   run: () => import("./run.js"),
   resume: () => import("./resume.js"),
   cancel: () => import("./cancel.js"),
@@ -157,6 +160,33 @@ export async function runProgram(
     )
     .addOption(frozenOption())
     .addOption(runsOption())
+    .addOption(jsonOption());
+  declareForRecipe(
+    "preview <recipe> [overrides...]",
+    "show what training sees of the data: tokens, masks, and what is dropped",
+    modules.preview,
+  )
+    .addOption(
+      new Option("--stage <stage>", "show only this training; may be repeated")
+        .argParser(append)
+        .default([]),
+    )
+    .addOption(
+      new Option("--rows <n>", "rows to show of each training")
+        .argParser(integerFrom(0))
+        .default(2),
+    )
+    .addOption(
+      new Option("--sample <n>", "rows to read of each source")
+        .argParser(integerFrom(1))
+        .default(1000),
+    )
+    .addOption(
+      new Option("--seed <n>", "seed of rows and masks; by default the recipe's").argParser(
+        integerFrom(0),
+      ),
+    )
+    .addOption(new Option("--html <file>", "write a page instead of printing"))
     .addOption(jsonOption());
   const run = declareForRecipe(
     "run <recipe> [overrides...]",

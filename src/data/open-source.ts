@@ -32,6 +32,8 @@ export interface OpenOptions {
   /** Called as bytes arrive, with those so far and in all. */
   onProgress?: (done: number, total: number, name: string) => void;
   signal?: AbortSignal;
+  /** Which of its files are brought; all of them where absent. */
+  only?: (splits: SplitFiles) => SplitFiles;
 }
 
 /** Returns a local source. @throws DllmError 66 or 65 when a file is gone or has changed */
@@ -48,11 +50,11 @@ export async function openLocalSource(source: SourceParams, location: string): P
 export async function openHubSource(
   hub: Hub,
   source: SourceParams,
-  { onProgress = () => undefined, signal }: OpenOptions = {},
+  { onProgress = () => undefined, signal, only = (splits) => splits }: OpenOptions = {},
 ): Promise<OpenSource> {
   const repository = pinnedRepository("dataset", source);
   const files = await listFiles(hub, repository);
-  const chosen = await chooseHubFiles(hub, source, repository, files);
+  const chosen = only(await chooseHubFiles(hub, source, repository, files));
   const byPath = new Map(files.map((file) => [file.path, file]));
   const wanted = Object.values(chosen)
     .flat()

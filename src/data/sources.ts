@@ -25,20 +25,24 @@ const SPLITS = ["train", "test"];
 const NPM_PREFIX = "npm:";
 const READ_BYTES = 1 << 20;
 
+export interface FoundSource {
+  /** Absolute directory that the files' paths are relative to. */
+  location: string;
+  splits: Readonly<Record<string, readonly string[]>>;
+}
+
 /**
- * Finds the files of a dataset and hashes them.
+ * Finds the files of a dataset.
  *
  * @param part `a/file.jsonl`, `a/folder` (relative to baseDirectory) or `npm:<package>/<path>`
- * @returns location: the absolute directory that the files' paths are relative to
  * @throws DllmError 66 when nothing is there, 65 when it is of no known kind
  */
-export async function pinSource(
+export async function findFiles(
   part: DatasetPart,
   { baseDirectory }: { baseDirectory: string },
-): Promise<{ location: string; files: PinnedFile[] }> {
+): Promise<FoundSource> {
   const path = await findSource(part.name, baseDirectory, "BASE_DATASETS_DIR");
   const isFolder = (await stat(path)).isDirectory();
-  const location = isFolder ? path : dirname(path);
   if (!isFolder && !isReadable(path)) {
     throw invalid(`dataset "${part.name}": files ending in "${extname(path)}" cannot be read`, [
       `expected one of ${readableEndings.join(", ")}, or a folder`,
@@ -48,6 +52,15 @@ export async function pinSource(
     ? await chooseFolderFiles(part, path)
     : { [splitOf(path)]: [basename(path)] };
   checkOptions(part, Object.values(splits).flat());
+  return { location: isFolder ? path : dirname(path), splits };
+}
+
+/** Finds the files of a dataset and hashes them. @throws DllmError as findFiles */
+export async function pinSource(
+  part: DatasetPart,
+  options: { baseDirectory: string },
+): Promise<{ location: string; files: PinnedFile[] }> {
+  const { location, splits } = await findFiles(part, options);
   const files: PinnedFile[] = [];
   for (const [split, names] of Object.entries(splits)) {
     for (const file of await pinFiles(location, names)) {

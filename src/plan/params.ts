@@ -51,10 +51,9 @@ export interface HubRevision {
 
 /** What happens to rows that cannot be read or hold nothing to train on. */
 export interface BadRowSettings {
-  /** Default `error`. */
-  on_bad_row?: "error" | "skip";
-  /** Of `skip`: the greatest share of bad rows in a source; more is an error. Default 0.01. */
-  max_bad_row_ratio?: number;
+  on_bad_row: "error" | "skip";
+  /** Of `skip`: the greatest share of bad rows in a source; more is an error. */
+  max_bad_row_ratio: number;
 }
 
 /** `prepare` with a tokenizer: brings one or trains a byte-level BPE. Output: tokenizer directory. */

@@ -82,6 +82,8 @@ function textParams(settings: PretrainSettings) {
     insert_eos: settings.insert_eos,
     drop_tail: settings.drop_tail,
     test_fraction: settings.test_fraction,
+    on_bad_row: settings.on_bad_row,
+    max_bad_row_ratio: settings.max_bad_row_ratio,
     stopping_strategy: settings.stopping_strategy,
     streaming: settings.streaming,
   } as const;
@@ -94,6 +96,8 @@ function chatParams(settings: SftSettings) {
     truncation: settings.truncation,
     mask_prompt_loss: settings.mask_prompt_loss,
     test_fraction: settings.test_fraction,
+    on_bad_row: settings.on_bad_row,
+    max_bad_row_ratio: settings.max_bad_row_ratio,
     stopping_strategy: settings.stopping_strategy,
   } as const;
 }

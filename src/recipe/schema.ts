@@ -42,10 +42,16 @@ const datasetFields = {
       exclusiveMinimum: 0,
     }),
   ),
-  max_samples: optional(integer("Most rows to take, over all splits.", { minimum: 1 })),
+  max_samples: optional(
+    integer("Most rows to take of each split, the first ones.", { minimum: 1 }),
+  ),
   train: optional(integer("Rows of the training split, the first ones.", { minimum: 1 })),
   test: optional(integer("Rows of the test split, the first ones.", { minimum: 1 })),
   lang: optional(text("Keep rows of this language (OpenCoder datasets).")),
+  messages: optional(text("Column that holds a list of messages.")),
+  prompt: optional(text("Column of the question, with `completion`.")),
+  completion: optional(text("Column of its answer.")),
+  text: optional(text("Column of the text to pretrain on; by default the section's text_field.")),
 };
 
 const datasetArgs = (what: string) =>
@@ -218,6 +224,23 @@ const testFraction = withDefault(
   }),
 );
 
+const badRowFields = {
+  on_bad_row: withDefault(
+    "error",
+    choice("A row that cannot be read, or holds nothing to train on, is an error or left out.", [
+      "error",
+      "skip",
+    ]),
+  ),
+  max_bad_row_ratio: withDefault(
+    0.01,
+    number("Greatest share of bad rows of a dataset that is left out; more is an error.", {
+      minimum: 0,
+      maximum: 1,
+    }),
+  ),
+};
+
 const pretrainFields = {
   dataset_args: datasetArgs("Text to pretrain on"),
   // DIFFERS: the reference's default is "Text", after its default dataset
@@ -232,6 +255,7 @@ const pretrainFields = {
   drop_tail: withDefault(true, flag("Drop the tokens after the last full chunk.")),
   max_length: withDefault(128, integer("Tokens per chunk.", { minimum: 1 })),
   test_fraction: testFraction,
+  ...badRowFields,
   ...trainFields,
   ...groupByLength(false),
 };
@@ -249,6 +273,7 @@ const sftFields = {
     flag("Train the last message only; all before it is context."),
   ),
   test_fraction: testFraction,
+  ...badRowFields,
   ...trainFields,
   ...groupByLength(true),
 };

@@ -37,13 +37,35 @@ export async function pinInputs(
   for (const { keyPath, parts } of parseDatasets(loaded)) {
     datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations, known });
   }
-  const { model, tokenizer } = await pinDirectories(loaded, locations, known);
+  const model = await pinModel(loaded, locations, known);
+  const tokenizer = await pinTokenizerFiles(loaded, locations, known);
   return {
     pins: {
       datasets,
       ...(model !== undefined && { model }),
       ...(tokenizer !== undefined && { tokenizer }),
     },
+    locations: Object.fromEntries(locations),
+    cores: availableParallelism(),
+  };
+}
+
+const TOKENIZER_DATASETS = "tokenizer.train.dataset_args";
+
+/** Returns what of a recipe's inputs its tokenizer needs: no more is looked at. */
+export async function pinTokenizer(
+  loaded: LoadedRecipe,
+  known: KnownCommits = {},
+): Promise<PinnedInputs> {
+  const locations = new Map<string, string>();
+  const datasets: Record<string, readonly SourceParams[]> = {};
+  for (const { keyPath, parts } of parseDatasets(loaded)) {
+    if (keyPath !== TOKENIZER_DATASETS) continue;
+    datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations, known });
+  }
+  const tokenizer = await pinTokenizerFiles(loaded, locations, known);
+  return {
+    pins: { datasets, ...(tokenizer !== undefined && { tokenizer }) },
     locations: Object.fromEntries(locations),
     cores: availableParallelism(),
   };
@@ -67,7 +89,7 @@ export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
   }));
   const train = tokenizer?.train;
   if (train !== undefined) {
-    named.unshift({ keyPath: "tokenizer.train.dataset_args", args: train.dataset_args });
+    named.unshift({ keyPath: TOKENIZER_DATASETS, args: train.dataset_args });
   }
   return named.map(({ keyPath, args }) => {
     const parts = loaded.at(keyPath, () => datasetParts(args, separators));
@@ -103,7 +125,8 @@ async function pinDatasets(
   return sources;
 }
 
-function sourceParams(
+/** Returns a dataset as a stage's parameters name it. */
+export function sourceParams(
   { name, options, config, split, weight, maxSamples }: DatasetPart,
   pinned: Pick<SourceParams, "files" | "hub">,
 ): SourceParams {
@@ -118,59 +141,63 @@ function sourceParams(
   };
 }
 
-/** What is known of a revision: a commit says itself what it is. */
-function hubRevision(revision = "main", known: HubRevision | undefined): HubRevision {
+/** Returns what is known of a revision: a commit says itself what it is. */
+export function hubRevision(revision = "main", known: HubRevision | undefined): HubRevision {
   if (/^[0-9a-f]{40}$/.test(revision)) return { revision, commit: revision };
   return known?.revision === revision ? known : { revision };
 }
 
-function isAbsent(error: unknown): boolean {
+/** Whether an error says that something is not there. */
+export function isAbsent(error: unknown): boolean {
   return error instanceof DllmError && error.exitCode === ExitCode.notFound;
 }
 
-/** The model's and the tokenizer's directory; a model brings its tokenizer unless one is named. */
-async function pinDirectories(
+async function pinModel(
   loaded: LoadedRecipe,
   locations: Map<string, string>,
   known: KnownCommits,
-): Promise<{ model?: PinnedDirectory; tokenizer?: PinnedDirectory }> {
-  const { recipe } = loaded;
-  const pins: { model?: PinnedDirectory; tokenizer?: PinnedDirectory } = {};
-  const modelName = recipe.model.name_or_path;
-  if (modelName !== undefined) {
-    pins.model = await pinDirectory(loaded, {
-      keyPath: "model.name_or_path",
-      name: modelName,
-      revision: recipe.model.revision,
-      locations,
-      known,
-      required: ["config.json"],
-      isPart: isModelFile,
-    });
-    const { hub, files } = pins.model;
-    if (hub === undefined && !files.some(({ path }) => path.endsWith(".safetensors"))) {
-      throw loaded.errorAt("model.name_or_path", {
-        message: `model ${modelName} has no weights in safetensors format`,
-        details: [`looked in ${locations.get(modelName)}`],
-        exitCode: ExitCode.notFound,
-      });
-    }
-  }
-  const trains = recipe.tokenizer?.train !== undefined;
-  const own = recipe.tokenizer?.name_or_path;
-  const tokenizerName = own ?? (trains ? undefined : modelName);
-  if (tokenizerName !== undefined) {
-    pins.tokenizer = await pinDirectory(loaded, {
-      keyPath: own === undefined ? "model.name_or_path" : "tokenizer.name_or_path",
-      name: tokenizerName,
-      revision: own === undefined ? recipe.model.revision : undefined,
-      locations,
-      known,
-      required: ["tokenizer.json"],
-      isPart: isTokenizerFile,
+): Promise<PinnedDirectory | undefined> {
+  const { name_or_path: name, revision } = loaded.recipe.model;
+  if (name === undefined) return undefined;
+  const model = await pinDirectory(loaded, {
+    keyPath: "model.name_or_path",
+    name,
+    revision,
+    locations,
+    known,
+    required: ["config.json"],
+    isPart: isModelFile,
+  });
+  const { hub, files } = model;
+  if (hub === undefined && !files.some(({ path }) => path.endsWith(".safetensors"))) {
+    throw loaded.errorAt("model.name_or_path", {
+      message: `model ${name} has no weights in safetensors format`,
+      details: [`looked in ${locations.get(name)}`],
+      exitCode: ExitCode.notFound,
     });
   }
-  return pins;
+  return model;
+}
+
+/** A model brings its tokenizer unless one is named or trained. */
+async function pinTokenizerFiles(
+  loaded: LoadedRecipe,
+  locations: Map<string, string>,
+  known: KnownCommits,
+): Promise<PinnedDirectory | undefined> {
+  const { model, tokenizer } = loaded.recipe;
+  const own = tokenizer?.name_or_path;
+  const name = own ?? (tokenizer?.train === undefined ? model.name_or_path : undefined);
+  if (name === undefined) return undefined;
+  return pinDirectory(loaded, {
+    keyPath: own === undefined ? "model.name_or_path" : "tokenizer.name_or_path",
+    name,
+    revision: own === undefined ? model.revision : undefined,
+    locations,
+    known,
+    required: ["tokenizer.json"],
+    isPart: isTokenizerFile,
+  });
 }
 
 interface DirectoryToPin {
@@ -221,8 +248,8 @@ async function pinDirectory(
   }
 }
 
-/** The same error, at the recipe's value that it is about. */
-function atKey(loaded: LoadedRecipe, keyPath: string, error: unknown): unknown {
+/** Returns the same error, at the recipe's value that it is about. */
+export function atKey(loaded: LoadedRecipe, keyPath: string, error: unknown): unknown {
   if (!(error instanceof DllmError)) return error;
   const { message, details, exitCode } = error;
   return loaded.errorAt(keyPath, { message, details, exitCode, cause: error });

@@ -9,7 +9,6 @@ import { writeFile } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
 import { interleave } from "../data/mix.js";
 import { limitSplits, mergeSplits, withTestSplit } from "../data/splits.js";
-import { MAP_BATCH_ROWS, cutChunks } from "../data/text-chunks.js";
 import {
   writeDatasetInfo,
   writeTokenSplit,
@@ -19,12 +18,18 @@ import {
 } from "../data/token-dataset.js";
 import { RowState } from "../data/tokenize-rows.js";
 import { loadTokenizer } from "../data/tokenizer.js";
-import type { PrepareChatParams, PrepareTextParams } from "../plan/params.js";
 import type { StageContext } from "../plan/stage.js";
+import {
+  chatRows,
+  chatStatistics,
+  chunks,
+  sourceStatistics,
+  sum,
+  tokenizeSettings,
+  type DataParams,
+} from "./mix-rows.js";
 import { openSources, type MixSource } from "./open-sources.js";
 import { tokenizeMix, type TokenizedMix } from "./tokenize-mix.js";
-
-type DataParams = PrepareTextParams | PrepareChatParams;
 
 export async function prepareData(context: StageContext, params: DataParams): Promise<JsonObject> {
   const isChat = params.task === "chat";
@@ -35,14 +40,7 @@ export async function prepareData(context: StageContext, params: DataParams): Pr
     sources,
     needed: allRows(splits),
     keepLines: new Set(isChat ? Object.entries(splits).flatMap(heldOut) : []),
-    settings: isChat
-      ? {
-          task: "chat",
-          maskPromptLoss: params.mask_prompt_loss,
-          maxLength: params.max_length,
-          truncation: params.truncation,
-        }
-      : { task: "text", insertEos: params.insert_eos },
+    settings: tokenizeSettings(params),
     badRows: params,
   });
   try {
@@ -171,83 +169,6 @@ async function writeSplits(
     sources: statistics,
   });
   return figuresOf(context, infos);
-}
-
-const sum = (values: readonly number[]): number =>
-  values.reduce((total, value) => total + value, 0);
-
-function* chatRows({ shards, indexOf }: TokenizedMix, ids: readonly number[]): Generator<TokenRow> {
-  for (const id of ids) {
-    const row = shards.row(indexOf[id]!);
-    if (row.state & RowState.dropped) continue;
-    yield { ids: row.ids(), promptLength: row.promptLength };
-  }
-}
-
-/** A tail is dropped once per 1000 rows, as the reference does with one process. */
-function* chunks(
-  { shards, indexOf }: TokenizedMix,
-  ids: readonly number[],
-  { max_length: maxLength, drop_tail: dropTail }: PrepareTextParams,
-): Generator<TokenRow> {
-  for (let start = 0; start < ids.length; start += MAP_BATCH_ROWS) {
-    const rows = ids.slice(start, start + MAP_BATCH_ROWS).map((id) => shards.row(indexOf[id]!));
-    const tokens = new Int32Array(sum(rows.map(({ length }) => length)));
-    let at = 0;
-    for (const row of rows) {
-      tokens.set(row.ids(), at);
-      at += row.length;
-    }
-    for (const cut of cutChunks(tokens, { maxLength, dropTail })) {
-      yield { ids: tokens.subarray(cut.start, cut.end), promptLength: 0 };
-    }
-  }
-}
-
-function chatStatistics(ids: readonly number[], { shards, indexOf }: TokenizedMix) {
-  const count = { dropped: 0, truncated: 0, nothing_trained: 0, prompt_not_prefix: 0 };
-  for (const id of ids) {
-    const { state } = shards.row(indexOf[id]!);
-    if (state & RowState.dropped) count.dropped++;
-    if (state & RowState.truncated) count.truncated++;
-    if (state & RowState.nothingTrained) count.nothing_trained++;
-    if (state & RowState.prefixBroken) count.prompt_not_prefix++;
-  }
-  return count;
-}
-
-function sourceStatistics(
-  sources: readonly MixSource[],
-  split: string,
-  { ids, mix: { shards, indexOf } }: { ids: readonly number[]; mix: TokenizedMix },
-): SourceStatistics[] {
-  const all = sources.map(({ name }) => ({
-    name,
-    split,
-    source_rows: 0,
-    rows: 0,
-    dropped: 0,
-    truncated: 0,
-    bad: 0,
-    tokens: 0,
-    trained_tokens: 0,
-    length_histogram: [] as number[],
-  }));
-  for (const id of ids) {
-    const counts = all[sources.findIndex(({ end }) => id < end)]!;
-    const { state, length, promptLength, all: whole } = shards.row(indexOf[id]!);
-    counts.source_rows++;
-    const bucket = Math.floor(Math.log2(Math.max(1, whole)));
-    while (counts.length_histogram.length <= bucket) counts.length_histogram.push(0);
-    counts.length_histogram[bucket]!++;
-    if (state & RowState.bad) counts.bad++;
-    if (state & RowState.dropped) counts.dropped++;
-    else counts.rows++;
-    if (state & RowState.truncated) counts.truncated++;
-    counts.tokens += length;
-    counts.trained_tokens += Math.max(0, length - promptLength);
-  }
-  return all.filter(({ source_rows: rows }) => rows > 0);
 }
 
 /** The statistics flat, for result.json; what is odd goes to the log. */

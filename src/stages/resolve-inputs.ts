@@ -13,17 +13,24 @@ import type { PinnedDirectory } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import { pinInputs, type KnownCommits, type PinnedInputs } from "./pins.js";
 
+export interface ResolveOptions {
+  hub: Hub;
+  /** Commits that are already known (a lock): they are taken as they are. */
+  known?: KnownCommits;
+  /** What is looked at: all inputs of the recipe by default. */
+  pin?: typeof pinInputs;
+}
+
 /**
  * Returns the inputs of a recipe with the commits of all hub sources, and those commits.
- * @param known commits that are already known (a lock): they are taken as they are
  * @throws RecipeError at the recipe's key: 65 for a configuration, split or file that is not
  * there, 66 and 77 for a repository, 69 when the hub does not answer
  */
 export async function resolveInputs(
   loaded: LoadedRecipe,
-  { hub, known = {} }: { hub: Hub; known?: KnownCommits },
+  { hub, known = {}, pin = pinInputs }: ResolveOptions,
 ): Promise<PinnedInputs & { commits: KnownCommits }> {
-  const { pins } = await pinInputs(loaded, known);
+  const { pins } = await pin(loaded, known);
   const commits: Record<string, HubRevision> = {};
   const add = async (
     keyPath: string,
@@ -66,7 +73,7 @@ export async function resolveInputs(
       resolveModel(hub, tokenizer, { required: ["tokenizer.json"], weights: false }),
     );
   }
-  return { ...(await pinInputs(loaded, { ...known, ...commits })), commits };
+  return { ...(await pin(loaded, { ...known, ...commits })), commits };
 }
 
 async function resolveModel(

@@ -19,7 +19,6 @@ const BATCH_ROWS = 256;
 const BATCH_CHARACTERS = 1 << 20;
 // 32 MiB of ids: seconds of work to lose, and little memory to hold.
 const SHARD_TOKENS = 8 << 20;
-const DEFAULT_BAD_ROW_RATIO = 0.01;
 
 export interface TokenizedMix {
   shards: TokenShards;
@@ -149,8 +148,7 @@ interface NeededRow {
 }
 
 async function* neededRows(job: MixJob, indexOf: Int32Array): AsyncGenerator<NeededRow> {
-  const { on_bad_row: policy = "error", max_bad_row_ratio: ratio = DEFAULT_BAD_ROW_RATIO } =
-    job.badRows;
+  const { on_bad_row: policy, max_bad_row_ratio: ratio } = job.badRows;
   for (const source of job.sources) {
     let last = source.end - 1;
     while (last >= source.first && indexOf[last]! < 0) last--;
@@ -177,10 +175,11 @@ async function* neededRows(job: MixJob, indexOf: Int32Array): AsyncGenerator<Nee
   }
 }
 
-function itemOf(
-  { reader }: MixSource,
+/** Returns what of a row is tokenised, or why it is bad. */
+export function itemOf(
+  { reader }: Pick<MixSource, "reader">,
   row: SourceRow,
-  { task }: TokenizeSettings,
+  { task }: Pick<TokenizeSettings, "task">,
 ): TokenizeItem | DllmError {
   if (row.problem !== undefined) return row.problem;
   try {

@@ -104,6 +104,17 @@ test("S15: rows that cannot be read are named with their place, and the others a
   expect(records[1]!.problem!.message).toContain("bad.csv[1]: 1 fields, and the header has 2");
 });
 
+test("S15: a string of parquet that is not UTF-8 is a bad row, a real U+FFFD is none", async () => {
+  const data = [Buffer.from("a"), Buffer.from([0x78, 0xff, 0x1b]), Buffer.from("\ufffd")];
+  const columnData = [{ name: "text", data, type: "BYTE_ARRAY" as const }];
+  const rows = await rowsOf(put("bytes.parquet", Buffer.from(parquetWriteBuffer({ columnData }))));
+  expect(rows.map(({ value }) => value)).toEqual([{ text: "a" }, "", { text: "\ufffd" }]);
+  expect(rows[1]!.problem!.format().replaceAll(base, "<base>")).toBe(
+    '<base>/bytes.parquet[1]: column "text" is not UTF-8 text\n  found: x\\xff\\x1b\n' +
+      "  convert the file to UTF-8",
+  );
+});
+
 test("a line of 10 MB is a row; a bomb is none", async () => {
   const long = "x".repeat(10 << 20);
   const [row] = await rowsOf(put("long.jsonl", JSON.stringify({ text: long })));

@@ -102,18 +102,18 @@ test("problems of overrides come after those of the file and name the override",
      |   ^^^^^^^^
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, drop_tail, eval_steps,
     eval_strategy, global_batch_size, gradient_accumulation_steps, group_by_length, insert_eos,
-    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_grad_norm, max_length,
-    max_steps, num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size,
-    save_steps, save_total_limit, stopping_strategy, streaming, test_fraction, text_field,
-    warmup_ratio, warmup_steps, weight_decay
+    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_bad_row_ratio, max_grad_norm,
+    max_length, max_steps, num_train_epochs, on_bad_row, per_device_eval_batch_size,
+    per_device_train_batch_size, save_steps, save_total_limit, stopping_strategy, streaming,
+    test_fraction, text_field, warmup_ratio, warmup_steps, weight_decay
   did you mean "max_steps"?
 --set sft.learnin_rate=1e-3: unknown key "learnin_rate" in sft
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, eval_steps, eval_strategy,
     global_batch_size, gradient_accumulation_steps, group_by_length, keep_steps, learning_rate,
-    logging_steps, lr_scheduler_type, mask_prompt_loss, max_grad_norm, max_length, max_steps,
-    num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size, save_steps,
-    save_total_limit, stopping_strategy, test_fraction, truncation, warmup_ratio, warmup_steps,
-    weight_decay
+    logging_steps, lr_scheduler_type, mask_prompt_loss, max_bad_row_ratio, max_grad_norm,
+    max_length, max_steps, num_train_epochs, on_bad_row, per_device_eval_batch_size,
+    per_device_train_batch_size, save_steps, save_total_limit, stopping_strategy, test_fraction,
+    truncation, warmup_ratio, warmup_steps, weight_decay
   did you mean "learning_rate"?
 --set sft.max_steps=many: max_steps is "many", expected an integer at least -1
 --set name.first=x: there is no section to put "first" into
@@ -200,10 +200,10 @@ r.yaml:1:1: the recipe has no stage
     |   ^^^^^^^^^^^
   expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, drop_tail, eval_steps,
     eval_strategy, global_batch_size, gradient_accumulation_steps, group_by_length, insert_eos,
-    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_grad_norm, max_length,
-    max_steps, num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size,
-    save_steps, save_total_limit, stopping_strategy, streaming, test_fraction, text_field,
-    warmup_ratio, warmup_steps, weight_decay
+    keep_steps, learning_rate, logging_steps, lr_scheduler_type, max_bad_row_ratio, max_grad_norm,
+    max_length, max_steps, num_train_epochs, on_bad_row, per_device_eval_batch_size,
+    per_device_train_batch_size, save_steps, save_total_limit, stopping_strategy, streaming,
+    test_fraction, text_field, warmup_ratio, warmup_steps, weight_decay
   did you mean "dataset_args"?
 r.yaml:6:1: missing key "dataset_args" in sft
   6 | sft:

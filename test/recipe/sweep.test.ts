@@ -137,10 +137,10 @@ test("values that their key does not accept, and keys that are none", () => {
          |     ^^^^^^^^^^^^
       expected one of: adam_beta1, adam_beta2, adam_epsilon, dataset_args, eval_steps, eval_strategy,
         global_batch_size, gradient_accumulation_steps, group_by_length, keep_steps, learning_rate,
-        logging_steps, lr_scheduler_type, mask_prompt_loss, max_grad_norm, max_length, max_steps,
-        num_train_epochs, per_device_eval_batch_size, per_device_train_batch_size, save_steps,
-        save_total_limit, stopping_strategy, test_fraction, truncation, warmup_ratio, warmup_steps,
-        weight_decay
+        logging_steps, lr_scheduler_type, mask_prompt_loss, max_bad_row_ratio, max_grad_norm,
+        max_length, max_steps, num_train_epochs, on_bad_row, per_device_eval_batch_size,
+        per_device_train_batch_size, save_steps, save_total_limit, stopping_strategy, test_fraction,
+        truncation, warmup_ratio, warmup_steps, weight_decay
       did you mean "max_steps"?
     r.yaml:28:28: schedule is "linar", expected "linear" or "cosine"
       28 |     mask.schedule: {value: linar}

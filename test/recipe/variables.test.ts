@@ -189,7 +189,8 @@ test("a wrong value is reported where the variable is defined, once for all uses
     "r.yaml:2:16: unknown key "nme" in pretrain.dataset_args.0
       2 | vars: {data: [{nme: a, weight: 0}]}
         |                ^^^
-      expected one of: config, lang, max_samples, name, revision, split, test, train, weight
+      expected one of: completion, config, lang, max_samples, messages, name, prompt, revision, split,
+        test, text, train, weight
       did you mean "name"?
       used as \${data} at r.yaml:6:26
     r.yaml:2:32: weight is 0, expected a number above 0

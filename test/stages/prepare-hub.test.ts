@@ -199,6 +199,8 @@ async function prepare(
     truncation: "right",
     mask_prompt_loss: true,
     test_fraction: 0.1,
+    on_bad_row: "error",
+    max_bad_row_ratio: 0.01,
     seed: 42,
     ...overrides,
   } as unknown as PrepareParams;

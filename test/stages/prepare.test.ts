@@ -103,6 +103,8 @@ const textParams = async () => ({
   insert_eos: true,
   drop_tail: true,
   test_fraction: 0.1,
+  on_bad_row: "error" as const,
+  max_bad_row_ratio: 0.01,
   seed: 42,
 });
 const chatParams = async () => ({
@@ -112,6 +114,8 @@ const chatParams = async () => ({
   truncation: "right" as const,
   mask_prompt_loss: true,
   test_fraction: 0.5,
+  on_bad_row: "error" as const,
+  max_bad_row_ratio: 0.01,
   seed: 42,
 });
 

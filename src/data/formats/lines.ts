@@ -1,7 +1,7 @@
 /** @file Text files: JSON lines, JSON lists, paragraphs. */
 import { errorMessage } from "../../base/errors.js";
 import { contentOf } from "./bytes.js";
-import { badRow, invalidData, objectRow, type SourceRow } from "./row.js";
+import { badRow, invalidData, notUtf8, objectRow, type SourceRow } from "./row.js";
 
 const NEWLINE = 10;
 const LONGEST_LINE_BYTES = 64 << 20;
@@ -50,22 +50,6 @@ async function* linesOf(path: string): AsyncGenerator<Line> {
     }
   }
   if (restBytes > 0) yield make(Buffer.concat(rest));
-}
-
-/** Bytes that are not text, safe to show. */
-function escaped(bytes: Buffer): string {
-  return Array.from(bytes.subarray(0, 40), (byte) =>
-    byte >= 0x20 && byte < 0x7f
-      ? String.fromCharCode(byte)
-      : `\\x${byte.toString(16).padStart(2, "0")}`,
-  ).join("");
-}
-
-function notUtf8(where: string, bytes: Buffer): SourceRow {
-  return badRow(where, "not UTF-8 text", [
-    `found: ${escaped(bytes)}${bytes.length > 40 ? "…" : ""}`,
-    "convert the file to UTF-8",
-  ]);
 }
 
 /** One row per line that is not blank. */

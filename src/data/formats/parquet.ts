@@ -5,7 +5,7 @@ import { errorMessage } from "../../base/errors.js";
 import { ioError } from "../../base/fs.js";
 import type { JsonObject } from "../../base/json.js";
 import { recogniseForeignContent } from "../../hub/foreign-content.js";
-import { invalidData, plainValue, type SourceRow } from "./row.js";
+import { invalidData, notUtf8, plainValue, type SourceRow } from "./row.js";
 
 const MAGIC = "PAR1";
 
@@ -73,11 +73,40 @@ export async function countParquetRows(path: string): Promise<number> {
   return Number(metadata.num_rows);
 }
 
+/** Stands for a string of a file that is not UTF-8. */
+class NotText {
+  constructor(readonly bytes: Uint8Array) {}
+}
+
+/** Returns the first such string of a value, and the path to it. */
+function findNotText(value: unknown, path = ""): { column: string; bytes: Uint8Array } | undefined {
+  if (value instanceof NotText) return { column: path, bytes: value.bytes };
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const found = findNotText(item, path === "" ? key : `${path}.${key}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Yields the rows, `path[index]` being where. */
 export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
   const { file, metadata, close } = await openParquet(path);
   const { parquetReadObjects } = await import("hyparquet");
   const { compressors } = await import("hyparquet-compressors");
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  // The library's own decoder would write U+FFFD and say nothing.
+  let hasNotText = false;
+  const stringFromBytes = (bytes: Uint8Array | undefined): unknown => {
+    if (bytes === undefined) return undefined;
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      hasNotText = true;
+      return new NotText(bytes);
+    }
+  };
+  const parsers = { stringFromBytes };
   try {
     let start = 0;
     for (const group of metadata.row_groups) {
@@ -86,7 +115,7 @@ export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
       let rows: Record<string, unknown>[];
       try {
         const range = { rowStart: start, rowEnd: end };
-        rows = await parquetReadObjects({ file, metadata, compressors, ...range });
+        rows = await parquetReadObjects({ file, metadata, compressors, parsers, ...range });
       } catch (cause) {
         throw invalidData(
           `${where}: ${errorMessage(cause)}`,
@@ -100,7 +129,11 @@ export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
         ]);
       }
       for (const [i, row] of rows.entries()) {
-        yield { value: plainValue(row) as JsonObject, where: `${path}[${start + i}]` };
+        const at = `${path}[${start + i}]`;
+        const broken = hasNotText ? findNotText(row) : undefined;
+        yield broken === undefined
+          ? { value: plainValue(row) as JsonObject, where: at }
+          : notUtf8(at, broken.bytes, broken.column);
       }
       start = end;
     }

@@ -30,6 +30,24 @@ export function badRow(
   return { value: "", where, problem: invalidData(`${where}: ${message}`, details, cause) };
 }
 
+/** Bytes that are not text, safe to show. */
+function escaped(bytes: Uint8Array): string {
+  return Array.from(bytes.subarray(0, 40), (byte) =>
+    byte >= 0x20 && byte < 0x7f
+      ? String.fromCharCode(byte)
+      : `\\x${byte.toString(16).padStart(2, "0")}`,
+  ).join("");
+}
+
+/** Returns a row whose bytes, or those of one of its columns, are no text. */
+export function notUtf8(where: string, bytes: Uint8Array, column?: string): SourceRow {
+  const what = column === undefined ? "" : `column "${column}" is `;
+  return badRow(where, `${what}not UTF-8 text`, [
+    `found: ${escaped(bytes)}${bytes.length > 40 ? "…" : ""}`,
+    "convert the file to UTF-8",
+  ]);
+}
+
 /** Returns a parsed value as a row: only objects are. */
 export function objectRow(value: unknown, where: string): SourceRow {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {

@@ -46,6 +46,10 @@ const NO_LIMITS: readonly string[] = [
   "revision",
   "weight",
   "max_samples",
+  "messages",
+  "prompt",
+  "completion",
+  "text",
 ];
 const INTEGER = /^\d+(?:_\d+)*$/;
 

@@ -53,6 +53,7 @@ export function settingProblems(recipe: TrainRecipe, stage: TrainStage): PlanPro
   return [
     ...objectiveProblems(recipe, stage),
     ...splitProblems(recipe, stage),
+    ...badRowProblems(stage),
     ...epochProblems(stage),
     ...keptStepProblems(stage),
   ];
@@ -90,6 +91,18 @@ function splitProblems(
         kind === "sft"
           ? `test_fraction is ${fraction}, and ${scriptPaths.sft} ${commits[edition]} splits off ${testFractions[edition]}`
           : `test_fraction is ${fraction}, and ${scriptPaths.pretrain} splits nothing off`,
+      details: [alternative],
+    },
+  ];
+}
+
+/** The scripts end with the first row that they cannot use. */
+function badRowProblems({ path, settings }: TrainStage): PlanProblem[] {
+  if (settings.on_bad_row === "error") return [];
+  return [
+    {
+      keyPath: `${path}.on_bad_row`,
+      message: "the accelerate engine cannot leave out bad rows",
       details: [alternative],
     },
   ];
