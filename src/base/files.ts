@@ -8,6 +8,7 @@ import {
   constants,
   existsSync,
   fsyncSync,
+  fstatSync,
   ftruncateSync,
   openSync,
   readFileSync,
@@ -316,20 +317,23 @@ function syncDirectory(path: string): void {
   });
 }
 
+/** How often to follow a writer that is quicker than the reading, which must end some time. */
+const MOST_PURSUITS = 16;
+
 /**
- * Moves the end of a file that another process appends to, from byte `start` on, to another file
- * and empties it. Reads on until there is no more, at most `limit` bytes, and then empties at
- * once: only what is written in that instant is lost. Not forced to the disk.
- * @returns the bytes moved
+ * Moves the last `kept` bytes of a file that another process appends to, and what comes meanwhile,
+ * to another file and empties it. Reads on until there is no more and then empties at once: only
+ * what is written in that instant is lost. When as much again has come while it read, begins anew
+ * nearer to the end: the last words matter most. Not forced to the disk.
+ * @returns the bytes moved, and those before them, which are gone
  */
 export function moveEnd(
   from: string,
   to: string,
-  { start, limit }: { start: number; limit: number },
-): number {
+  kept: number,
+): { moved: number; dropped: number } {
   const temporary = temporaryPath(to);
   const buffer = Buffer.allocUnsafe(READ_BYTES);
-  let moved = 0;
   const source = sync({ point: "cut", path: from, length: 0 }, "empty", () =>
     openSync(from, constants.O_RDWR | constants.O_NOFOLLOW),
   );
@@ -338,19 +342,31 @@ export function moveEnd(
       openSync(temporary, "wx", FILE_MODE),
     );
     try {
-      while (moved < limit) {
-        const read = readSync(source, buffer, 0, buffer.length, start + moved);
+      const beginning = () => Math.max(0, fstatSync(source).size - kept);
+      let dropped = beginning();
+      let moved = 0;
+      for (let pursuits = 0; ;) {
+        const read = readSync(source, buffer, 0, buffer.length, dropped + moved);
         if (read === 0) break;
         const bytes = buffer.subarray(0, read);
-        sync({ point: "write", path: temporary, bytes }, "write", () => writeSync(target, bytes));
+        sync({ point: "write", path: temporary, bytes }, "write", () =>
+          writeSync(target, bytes, 0, read, moved),
+        );
         moved += read;
+        if (moved < 2 * kept) continue;
+        if (++pursuits > MOST_PURSUITS) break;
+        ftruncateSync(target, 0);
+        dropped = beginning();
+        moved = 0;
       }
       ftruncateSync(source, 0);
+      sync({ point: "rename", path: to, from: temporary }, "write", () =>
+        renameSync(temporary, to),
+      );
+      return { moved, dropped };
     } finally {
       closeSync(target);
     }
-    sync({ point: "rename", path: to, from: temporary }, "write", () => renameSync(temporary, to));
-    return moved;
   } catch (error) {
     rmSync(temporary, { force: true });
     throw ioError("empty", from, error);

@@ -7,10 +7,11 @@
 import { spawn } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { DllmError, ExitCode } from "./errors.js";
+import { DllmError, ExitCode, errorCode } from "./errors.js";
 import { ioError, readJson, writeJson } from "./files.js";
 import { takeOwnerFile } from "./owner-file.js";
 import { processState, thisProcess, type ProcessIdentity } from "./process-identity.js";
+import { startError } from "./start-error.js";
 
 /** Who holds a lock, as written beside it in `<lock>.json`; information only. */
 export interface LockHolder extends ProcessIdentity {
@@ -30,6 +31,10 @@ export interface LockOptions {
   onWait?: (holder: LockHolder | undefined) => void;
   /** Ends the waiting. */
   signal?: AbortSignal;
+  /** What the holder is, for others; the command line unless given: `stage sft`. */
+  holder?: string;
+  /** How the holder is stopped: a command. */
+  stopWith?: string;
 }
 
 /** Returns who was last noted as the holder, if that process still runs (or cannot be asked). */
@@ -50,7 +55,8 @@ export function describeHolder(holder: LockHolder | undefined): string {
 
 /**
  * Takes a lock for the rest of this process's life, or until release().
- * @throws DllmError 75 naming the holder when it is taken (without onWait) or waiting was ended
+ * @throws DllmError 75 naming the holder when it is taken (without onWait) or waiting was ended,
+ * 75 or 78 when flock(1) is there and cannot be started
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<Lock> {
   let lock = await tryLock(path, { wait: false });
@@ -64,12 +70,16 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
   if (lock === "busy") {
     throw new DllmError(`${options.what} is in use by ${describeHolder(lockHolder(path))}`, {
       exitCode: ExitCode.temporary,
-      details: ["wait until it ends, or stop it, and run the command again"],
+      details: [
+        options.stopWith === undefined
+          ? "wait until it ends, or stop it, and run the command again"
+          : `wait until it ends, or stop it with: ${options.stopWith}`,
+      ],
     });
   }
   const holder: LockHolder = {
     ...thisProcess(),
-    command: ["dllm", ...process.argv.slice(2)].join(" "),
+    command: options.holder ?? ["dllm", ...process.argv.slice(2)].join(" "),
     since: new Date().toISOString(),
   };
   const held = lock;
@@ -97,7 +107,10 @@ async function tryLock(path: string, attempt: Attempt): Promise<Lock | "busy"> {
   } catch (error) {
     throw ioError("create the lock file", path, error);
   }
-  const answer = await runFlock(descriptor, attempt);
+  const answer = await runFlock(descriptor, attempt).catch((error: unknown) => {
+    closeSync(descriptor);
+    throw error;
+  });
   if (answer === "held") {
     return {
       release() {
@@ -116,7 +129,7 @@ function runFlock(
   descriptor: number,
   { wait, signal }: Attempt,
 ): Promise<"held" | "busy" | "unsupported"> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       resolve("busy");
       return;
@@ -131,7 +144,12 @@ function runFlock(
       signal?.removeEventListener("abort", abort);
       resolve(answer);
     };
-    child.once("error", () => settle("unsupported"));
+    child.once("error", (error) => {
+      // Only where there is none is the fallback right: while other processes use flock, an owner
+      // file would be a second lock beside theirs.
+      if (errorCode(error) === "ENOENT") settle("unsupported");
+      else reject(startError("flock", error));
+    });
     child.once("exit", (code) => {
       if (code === 0) settle("held");
       // Ended by a signal (ours, or one to our process group): says nothing about the lock.

@@ -24,11 +24,12 @@ export function capLog(
 ): number {
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= limit) return 0;
-  const start = size - kept;
-  // A writer that is quicker than this is not waited for.
-  const moved = moveEnd(path, olderLog(path), { start, limit: 2 * kept });
-  noteInLog(path, `${start} bytes of output were dropped; ${olderLog(path)} has the last ${moved}`);
-  return start;
+  const { moved, dropped } = moveEnd(path, olderLog(path), kept);
+  noteInLog(
+    path,
+    `${dropped} bytes of output were dropped; ${olderLog(path)} has the last ${moved}`,
+  );
+  return dropped;
 }
 
 /** Adds a line of ours to a log that another process writes, too. */

@@ -61,6 +61,7 @@ async function repairAll(problems: readonly Problem[], io: CommandIo): Promise<P
 function reportLines({ problems, checked }: FsckReport, repaired: boolean): string[] {
   const { runs, stages, files } = checked;
   const what = `${count(runs, "run")}, ${count(stages, "stage")}, ${count(files, "file")}`;
+  if (runs + stages === 0) return ["there are no runs to check"];
   if (problems.length === 0) return [`everything is in order: ${what}`];
   const canRepair = !repaired && problems.some(({ repair }) => repair);
   return [

@@ -6,7 +6,7 @@ import { stageFiles, type StageError, type StageMessage } from "../plan/stage-fi
 import type { PlannedStage, StageJob } from "../plan/stage.js";
 import type { RunEvent } from "../report/events.js";
 import { childEnvironment } from "./child-environment.js";
-import { judgeExit, mayStartLater, type StageOutcome } from "./judge-exit.js";
+import { judgeExit, mayPass, type StageOutcome } from "./judge-exit.js";
 import type { JobOptions } from "./stage-job.js";
 import { oomKills } from "./memory-watch.js";
 import { startStageProcess } from "./stage-process.js";
@@ -104,7 +104,7 @@ export async function startAttempt(
     const seconds = (now() - started) / 1000;
     const ranOutOfGrace = ladder.ranOutOfGrace();
     await tellOutcome(world, { stage, attempt, outcome, seconds, ranOutOfGrace });
-    return { outcome, mayStartLater: mayStartLater(exit) };
+    return { outcome, mayStartLater: mayPass(exit) };
   }
   return {
     ended: finish(),

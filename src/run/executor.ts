@@ -8,6 +8,7 @@ import { makeDirectory, writeFileAtomic, writeJson } from "../base/fs.js";
 import { canonicalJson } from "../base/json.js";
 import { acquireLock } from "../base/lock.js";
 import { removeLeftovers } from "../base/quarantine.js";
+import { makeCommand } from "../base/shell-text.js";
 import type { RunEvent } from "../report/events.js";
 import { checkDisk, type DiskNeed } from "./disk-check.js";
 import {
@@ -40,7 +41,10 @@ export async function executePlan(given: ExecutePlanInputs): Promise<RunOutcome>
   const selection = selectStages(plan, inputs);
   const paths = runPaths(runsRoot, plan.name);
   await makeDirectory(paths.stages);
-  const lock = await acquireLock(paths.lock, { what: paths.directory });
+  const lock = await acquireLock(paths.lock, {
+    what: paths.directory,
+    stopWith: makeCommand(["dllm", "cancel", paths.directory]).text,
+  });
   try {
     await removeLeftovers(paths.directory);
     await writeFileAtomic(paths.recipe, `${canonicalJson(inputs.recipe)}\n`);

@@ -19,9 +19,9 @@ export function checkNames(directory: string, problems: Problem[], rules: NameRu
   const { isLive, linksIn = [], only = () => true } = rules;
   if (!existsSync(directory)) return 0;
   let files = 0;
+  const open: OpenPath[] = [];
   const visit = (path: string, stats: Stats, mayBeLink: boolean): void => {
-    const mode = modeProblem(path, stats);
-    if (mode) problems.push(mode);
+    if (isOpen(stats)) open.push({ path, stats });
     if (stats.isFile()) files++;
     else if (!stats.isDirectory() && !(stats.isSymbolicLink() && mayBeLink)) {
       const kind = stats.isSymbolicLink() ? "a symbolic link" : "no regular file";
@@ -40,6 +40,7 @@ export function checkNames(directory: string, problems: Problem[], rules: NameRu
     }
   };
   visit(directory, lstatSync(directory), false);
+  if (open.length > 0) problems.push(modeProblem(directory, open));
   return files;
 }
 
@@ -51,18 +52,36 @@ function leftover(path: string): Problem {
   };
 }
 
+interface OpenPath {
+  path: string;
+  stats: Stats;
+}
+
 /** Private to the user; what is published may be readable where nobody can write it. */
-function modeProblem(path: string, stats: Stats): Problem | undefined {
-  if (stats.isSymbolicLink()) return undefined;
+function isOpen(stats: Stats): boolean {
+  if (stats.isSymbolicLink()) return false;
   const mode = stats.mode & 0o777;
   const readOnly = stats.isFile() && (mode & 0o222) === 0;
-  if ((mode & 0o077) === 0 || readOnly) return undefined;
-  const expected = stats.isDirectory() ? 0o700 : 0o600;
-  return {
-    path,
-    problem: `has mode ${octal(mode)}, expected ${octal(expected)}: others can reach it`,
-    repair: { what: `set mode ${octal(expected)}`, apply: () => setMode(path, expected) },
+  return (mode & 0o077) !== 0 && !readOnly;
+}
+
+/** One problem for all, so that a copied run does not bury what is damaged in it. */
+function modeProblem(directory: string, open: readonly OpenPath[]): Problem {
+  const { path, stats } = open[0]!;
+  const mode = `has mode ${octal(stats.mode & 0o777)}, expected ${octal(privateMode(stats))}`;
+  const repair = {
+    what: open.length === 1 ? `set mode ${octal(privateMode(stats))}` : "make them private",
+    async apply() {
+      for (const each of open) await setMode(each.path, privateMode(each.stats));
+    },
   };
+  if (open.length === 1) return { path, problem: `${mode}: others can reach it`, repair };
+  const found = `others can reach ${open.length} of its files and directories: ${path} ${mode}`;
+  return { path: directory, problem: found, repair };
+}
+
+function privateMode(stats: Stats): number {
+  return stats.isDirectory() ? 0o700 : 0o600;
 }
 
 function octal(mode: number): string {

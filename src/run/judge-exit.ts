@@ -3,11 +3,11 @@
  * an output that verifies; never one of them alone.
  */
 import { join } from "node:path";
-import type { DllmError } from "../base/errors.js";
-import { ExitCode } from "../base/errors.js";
+import { ExitCode, errorCode, type DllmError } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
 import { readEnd } from "../base/log-cap.js";
 import { sanitize } from "../base/sanitize.js";
+import { mayStartLater, startError } from "../base/start-error.js";
 import { stageFiles, type StageError } from "../plan/stage-files.js";
 import type { StageResult } from "../plan/stage.js";
 import type { FailureReason, StageFailure } from "../report/events.js";
@@ -61,7 +61,7 @@ export function judgeExit(store: Store, ended: Ended): StageOutcome {
   const failed = (reason: FailureReason, message: string, details: readonly string[]) =>
     failure(ended, { reason, message, details });
 
-  if (exit.how === "not-started") return notStarted(ended, exit);
+  if (exit.how === "not-started") return notStarted(ended, exit.cause);
   // It may have finished just before it was stopped.
   if (exit.how === "exited" && exit.code === 0) {
     const result = store.finished(fingerprint);
@@ -118,6 +118,11 @@ export function judgeExit(store: Store, ended: Ended): StageOutcome {
       exitCode: isOom ? ExitCode.stageFailed : exit.code,
     });
   }
+  const code = EXEC_FAILED[exit.code];
+  if (code !== undefined) {
+    const [said = `exit code ${exit.code}`] = sanitize(end).trimEnd().split("\n").slice(-1);
+    return notStarted(ended, Object.assign(new Error(said), { code }));
+  }
   return failed("failed", `its process ended with exit code ${exit.code}`, [
     itsLog,
     ...sanitize(end).trimEnd().split("\n").slice(-LOG_LINES).filter(Boolean),
@@ -154,32 +159,17 @@ function failure(
   };
 }
 
-/** What may pass by itself: no process, no descriptor, no memory to spare. */
-const PASSING = ["EAGAIN", "EMFILE", "ENFILE", "ENOMEM"];
-
-/** Whether a start that failed may succeed a moment later. */
-export function mayStartLater(exit: ChildExit): boolean {
-  return exit.how === "not-started" && PASSING.includes(exit.code ?? "");
+/** Whether it could not be started, for a reason that may pass. */
+export function mayPass(exit: ChildExit): boolean {
+  return exit.how === "not-started" && mayStartLater(errorCode(exit.cause));
 }
 
-function notStarted(ended: Ended, exit: Extract<ChildExit, { how: "not-started" }>): StageOutcome {
-  const hints: Readonly<Record<string, string>> = {
-    EAGAIN: "there are too many processes: end some, or raise the limit (ulimit -u)",
-    EMFILE: "there are too many open files: raise the limit (ulimit -n)",
-    EACCES: "you lack the permission to run it",
-    E2BIG: "the environment is too large: unset some variables",
-  };
-  const hint = hints[exit.code ?? ""];
-  return failure(ended, {
-    reason: "cannot_start",
-    message: `its process cannot be started: ${exit.problem}`,
-    details: hint === undefined ? [] : [hint],
-    exitCode: mayStartLater(exit)
-      ? ExitCode.temporary
-      : exit.code === "EACCES"
-        ? ExitCode.noPermission
-        : ExitCode.environment,
-  });
+/** What a program that starts another ends with when it cannot: permission, absence. */
+const EXEC_FAILED: Readonly<Record<number, string>> = { 126: "EACCES", 127: "ENOENT" };
+
+function notStarted(ended: Ended, cause: unknown): StageOutcome {
+  const { message, details, exitCode } = startError("its process", cause);
+  return failure(ended, { reason: "cannot_start", message, details, exitCode });
 }
 
 function resumeHint(store: Store, fingerprint: string): string {

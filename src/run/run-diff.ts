@@ -19,6 +19,7 @@ export interface FigureDifference {
 }
 
 export interface RunDifference {
+  /** What the runs are called. */
   runs: readonly [string, string];
   recipe: RecipeDifference[];
   figures: FigureDifference[];

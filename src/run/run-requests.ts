@@ -1,4 +1,5 @@
 /** @file Everything that can end a run before its end: the user, a time limit, a failure of ours. */
+import { setMaxListeners } from "node:events";
 import { startActiveTimer } from "../base/active-time.js";
 import type { StopRequests } from "./stop-ladder.js";
 
@@ -22,6 +23,8 @@ export function combineRequests({
 }: StopRequests & { timeoutMs?: number }): RunRequests {
   const stopping = new AbortController();
   const killing = new AbortController();
+  // Each running stage listens, and there may be any number of them.
+  setMaxListeners(0, stopping.signal, killing.signal);
   const failures: unknown[] = [];
   let late = false;
   const onStop = () => stopping.abort(stop!.reason);

@@ -9,14 +9,13 @@ import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { killAttempt, type KilledProcess } from "../base/attempt-processes.js";
-import { errorCode, errorMessage } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
 import { stageFiles, type ExecutorMessage, type StageMessage } from "../plan/stage-files.js";
 
 export type ChildExit =
   | { how: "exited"; code: number }
   | { how: "killed"; signal: string }
-  | { how: "not-started"; problem: string; code: string | undefined };
+  | { how: "not-started"; cause: unknown };
 
 export interface StageProcess {
   /** Undefined when it could not be started. */
@@ -53,6 +52,8 @@ export function startStageProcess({
   attemptId,
   onMessage,
 }: StageProcessInputs): StageProcess {
+  const shortage = descriptorShortage();
+  if (shortage !== undefined) return notStarted(shortage);
   const logPath = join(workingDirectory, stageFiles.log);
   let log: number;
   try {
@@ -116,6 +117,34 @@ export function startStageProcess({
   };
 }
 
+/** What a process needs of this one: its log, its channel, and how its start went. */
+const DESCRIPTORS = 8;
+
+/**
+ * Returns why no process can be started for want of descriptors. Asked before, as Node tells that
+ * of a child without streams, which execa does not expect.
+ */
+function descriptorShortage(): unknown {
+  const opened: number[] = [];
+  try {
+    while (opened.length < DESCRIPTORS) opened.push(openSync(process.execPath, "r"));
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    opened.forEach(closeSync);
+  }
+}
+
+function notStarted(cause: unknown): StageProcess {
+  const nothing = (): void => undefined;
+  return {
+    pid: undefined,
+    exited: Promise.resolve({ exit: { how: "not-started", cause }, leftovers: [] }),
+    ...{ terminate: nothing, kill: nothing, checkpoint: nothing, reportState: nothing },
+  };
+}
+
 function exitOf(result: {
   signal?: string | undefined;
   exitCode?: number | undefined;
@@ -123,8 +152,7 @@ function exitOf(result: {
 }): ChildExit {
   if (result.signal !== undefined) return { how: "killed", signal: result.signal };
   if (result.exitCode !== undefined) return { how: "exited", code: result.exitCode };
-  const cause = result.cause ?? result;
-  return { how: "not-started", problem: errorMessage(cause), code: errorCode(cause) };
+  return { how: "not-started", cause: result.cause ?? result };
 }
 
 let deathSignalCommand: readonly string[] | undefined;

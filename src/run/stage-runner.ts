@@ -38,9 +38,8 @@ export function runStage(
   let { anew } = options;
   let starts = 0;
   const isHalted = () => halted.signal.aborted || stop?.aborted || kill?.aborted;
-  for (const signal of [stop, kill]) {
-    signal?.addEventListener("abort", () => pause.abort(), { once: true });
-  }
+  const endPause = () => pause.abort();
+  for (const signal of [stop, kill]) signal?.addEventListener("abort", endPause);
 
   async function run(): Promise<StageOutcome> {
     for (;;) {
@@ -77,13 +76,17 @@ export function runStage(
   }
 
   return {
-    ended: run().catch((error: unknown): StageOutcome => {
-      // Its directory cannot be written: a failure of this stage, others may be well.
-      if (!(error instanceof DllmError)) throw error;
-      const failure = failureOf(stage.id, error);
-      emit({ event: "stage-failed", ...failure });
-      return { status: "failed", failure };
-    }),
+    ended: run()
+      .catch((error: unknown): StageOutcome => {
+        // Its directory cannot be written: a failure of this stage, others may be well.
+        if (!(error instanceof DllmError)) throw error;
+        const failure = failureOf(stage.id, error);
+        emit({ event: "stage-failed", ...failure });
+        return { status: "failed", failure };
+      })
+      .finally(() => {
+        for (const signal of [stop, kill]) signal?.removeEventListener("abort", endPause);
+      }),
     checkpoint: () => attempt?.checkpoint(),
     stopStage() {
       halted.abort();

@@ -69,6 +69,7 @@ export async function stageMain(workingDirectory: string, registry: StageRegistr
   try {
     await acquireLock(join(workingDirectory, stageFiles.lock), {
       what: `stage ${job.id}`,
+      holder: `stage ${job.id}`,
       onWait: (holder) => send({ type: "waiting", holder: describeHolder(holder) }),
       signal: waiting.signal,
     });

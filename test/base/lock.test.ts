@@ -127,6 +127,20 @@ describe("the owner file", () => {
   });
 });
 
+test("a flock(1) that cannot be started is no reason for a second kind of lock", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const lock = join(directory, "lock");
+    writeFileSync(join(directory, "flock"), "", { mode: 0o600 });
+    vi.stubEnv("PATH", directory);
+    await expect(acquireLock(lock, { what: "it" })).rejects.toMatchObject({
+      exitCode: 77,
+      message: "flock cannot be started: spawn flock EACCES",
+      details: ["you lack the permission to run it"],
+    });
+    expect(existsSync(`${lock}.owner`)).toBe(false);
+  });
+});
+
 test("is never taken through a symbolic link", async () => {
   await inTemporaryDirectory(async (directory) => {
     symlinkSync("/dev/null", join(directory, "lock"));

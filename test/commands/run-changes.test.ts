@@ -239,5 +239,10 @@ test("diff shows where two recipes differ and their figures side by side", async
   expect(figure(/^pretrain {2}seconds/)).toBe("pretrain  seconds  2 min 02 s  2 min 02 s  same");
   const json = JSON.parse((await dllm("diff", "first", "first", "--json")).stdout) as object;
   expect(json).toMatchObject({ runs: ["first", "first"], recipe: [] });
+  // Of one recipe in two places, the places tell the runs apart.
+  const place = join(runs, "first");
+  expect((await dllm("diff", place, "first")).stdout).toMatch(
+    /^figure +\S+\/first +first +difference$/m,
+  );
   expect((await dllm("diff", "first", "nosuch")).exitCode).toBe(66);
 });

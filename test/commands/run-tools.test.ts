@@ -471,6 +471,37 @@ describe("fsck", () => {
     });
   });
 
+  test("counts what others can reach, so that a copied run does not bury its damage", async () => {
+    await inMemoryDirectory(async (runs) => {
+      copyRun(runs);
+      const directory = join(runs, "toy");
+      chmodSync(directory, 0o755);
+      chmodSync(join(directory, "plan.json"), 0o644);
+      const { exitCode, stdout } = await dllm("fsck", "toy", "--runs", runs);
+      expect({ exitCode, stdout: stdout.replaceAll(/\d+ files$/gm, "<n> files") }).toEqual({
+        exitCode: 3,
+        stdout: [
+          `${directory}: others can reach 2 of its files and directories: ${directory} has mode 0755, expected 0700`,
+          "  --repair would make them private",
+          "1 problem in 1 run, 2 stages, <n> files",
+          "the next run recovers what it needs; or run the command with --repair",
+          "",
+        ].join("\n"),
+      });
+      expect((await dllm("fsck", "toy", "--runs", runs, "--repair")).exitCode).toBe(0);
+      expect((await dllm("fsck", "toy", "--runs", runs)).exitCode).toBe(0);
+    });
+  });
+
+  test("of nothing does not say that all is well", async () => {
+    await inMemoryDirectory(async (runs) => {
+      expect(await dllm("fsck", "--runs", runs)).toMatchObject({
+        exitCode: 0,
+        stdout: "there are no runs to check\n",
+      });
+    });
+  });
+
   test("finds a process that works for a run without executor", async () => {
     await inMemoryDirectory(async (runs) => {
       const plan = toyPlan({ ...hanging, misbehave: "ignore-stop" });

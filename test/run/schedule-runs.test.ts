@@ -44,6 +44,15 @@ test("independent stages run at the same time and share the cores", async () => 
   });
 });
 
+test("many stages, one after another and at the same time, are nothing to warn of", async () => {
+  await inTemporaryDirectory(async (runs) => {
+    const ids = Array.from({ length: 12 }, (_, i) => `stage-${i}`);
+    const plan = unrulyPlan(Object.fromEntries(ids.map((id) => [id, { steps: 1 }])));
+    const { code, stderr } = await runUnruly(toy, runs, plan, { jobs: 6, cores: 6 });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+});
+
 test("a stage that resumes keeps the threads that it began with", async () => {
   await inTemporaryDirectory(async (runs) => {
     const plan = unrulyPlan({ a: { steps: 3, what: "hang", at: 2, threads: 6 } });

@@ -116,6 +116,37 @@ test("what a stage of a killed executor left running is killed before the next a
   });
 });
 
+describe("a process that cannot be started", () => {
+  test.each([
+    ["is no program", (path: string) => mkdirSync(path), "EACCES", 77],
+    ["needs a program that is not there", script("#!/nonexistent"), "ENOENT", 78],
+    ["may not run another", script("#!/bin/sh\necho not allowed; exit 126"), "not allowed", 77],
+    ["does not find another", script("#!/bin/sh\necho no node; exit 127"), "no node", 78],
+  ] as const)("which %s", async (_, make, problem, exitCode) => {
+    await inTemporaryDirectory(async (runs) => {
+      const bin = join(runs, "bin");
+      mkdirSync(bin);
+      make(join(bin, "setpriv"));
+      // Alone: where it cannot be run, the next of its name would be.
+      const env = { PATH: bin };
+      const plan = unrulyPlan({ a: { steps: 1 } });
+      const { code, stderr, events } = await runUnruly(toy, runs, plan, retry, env);
+      expect({ code, stderr }).toEqual({
+        code: exitCode,
+        stderr: expect.stringMatching(
+          new RegExp(`^stage a: its process cannot be started: .*${problem}`),
+        ) as string,
+      });
+      expect(eventsOf(events, "stage-failed")).toMatchObject([{ reason: "cannot_start" }]);
+      expect(eventsOf(events, "stage-retrying")).toEqual([]);
+    });
+  });
+
+  function script(text: string) {
+    return (path: string) => writeFileSync(path, `${text}\n`, { mode: 0o755 });
+  }
+});
+
 test("a stage that waits for ever says for what", async () => {
   await inTemporaryDirectory(async (runs) => {
     const plan = unrulyPlan({ a: { steps: 4, what: "hang", at: 1 } });
