@@ -59,6 +59,7 @@ export const purposes = {
   likelihood: 11,
   likelihoodMask: 12,
   sweep: 13,
+  shuffle: 14,
 } as const;
 export type Purpose = keyof typeof purposes;
 

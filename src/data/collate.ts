@@ -3,7 +3,7 @@
  * Source: ZHZisZZ/dllm@ca17675 examples/bert/{pt,sft}.py and transformers'
  * DataCollatorForSeq2Seq.
  */
-import type { TokenDataset } from "./token-dataset.js";
+import type { NumberedRows } from "./token-dataset.js";
 
 export interface Batch {
   batch: number;
@@ -24,7 +24,7 @@ export interface Batch {
  * pad id: padding is attended to and trained, which is how the model learns to end an answer.
  */
 export function collate(
-  dataset: TokenDataset,
+  dataset: NumberedRows,
   rowIndices: ArrayLike<number>,
   padId: number,
 ): Batch {

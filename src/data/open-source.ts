@@ -46,16 +46,29 @@ export async function openLocalSource(source: SourceParams, location: string): P
   return { name: source.name, splits };
 }
 
+/** Returns which files of a pinned source of the hub make which split; downloads none of them. */
+export async function hubSplits(
+  hub: Hub,
+  source: SourceParams,
+): Promise<{
+  repository: PinnedRepository;
+  splits: SplitFiles;
+  byPath: ReadonlyMap<string, HubFile>;
+}> {
+  const repository = pinnedRepository("dataset", source);
+  const files = await listFiles(hub, repository);
+  const splits = await chooseHubFiles(hub, source, repository, files);
+  return { repository, splits, byPath: new Map(files.map((file) => [file.path, file])) };
+}
+
 /** Returns a source of the hub at its pinned commit, downloaded. @throws as hub/download.ts */
 export async function openHubSource(
   hub: Hub,
   source: SourceParams,
   { onProgress = () => undefined, signal, only = (splits) => splits }: OpenOptions = {},
 ): Promise<OpenSource> {
-  const repository = pinnedRepository("dataset", source);
-  const files = await listFiles(hub, repository);
-  const chosen = only(await chooseHubFiles(hub, source, repository, files));
-  const byPath = new Map(files.map((file) => [file.path, file]));
+  const { repository, splits, byPath } = await hubSplits(hub, source);
+  const chosen = only(splits);
   const wanted = Object.values(chosen)
     .flat()
     .map((path) => byPath.get(path)!);
@@ -149,14 +162,17 @@ export async function countRows({ splits }: OpenSource): Promise<Record<string, 
  * @throws DllmError 65 when a file changes while it is read
  */
 export async function* sourceRows({ splits }: OpenSource): AsyncGenerator<SourceRow> {
-  for (const path of Object.values(splits).flat()) {
-    const before = await stampOf(path);
-    yield* fileRows(path);
-    if ((await stampOf(path)) !== before) {
-      throw invalidData(`${path}: changed while it was read`, [
-        "run the command again when nothing writes to it",
-      ]);
-    }
+  for (const path of Object.values(splits).flat()) yield* stableRows(path);
+}
+
+/** Yields the rows of a file, from a row on. @throws DllmError 65 when it changes meanwhile */
+export async function* stableRows(path: string, from = 0): AsyncGenerator<SourceRow> {
+  const before = await stampOf(path);
+  yield* fileRows(path, from);
+  if ((await stampOf(path)) !== before) {
+    throw invalidData(`${path}: changed while it was read`, [
+      "run the command again when nothing writes to it",
+    ]);
   }
 }
 

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { writeFile } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
+import type { StreamSpec } from "./stream/stream-spec.js";
 import { readIds } from "./token-shards.js";
 
 /** What padding means to training: hidden and never trained, or attended to and trained. */
@@ -29,7 +30,7 @@ export interface SplitInfo {
 export interface DatasetInfo {
   schema: 1;
   task: "text" | "chat";
-  /** `train`, and `test` where there is one. */
+  /** `train` unless it is streamed, and `test` where there is one. */
   splits: Readonly<Record<string, SplitInfo>>;
   padding: Padding;
   max_length: number;
@@ -38,6 +39,8 @@ export interface DatasetInfo {
   pad_id: number;
   /** What each source gave to each split, for people. */
   sources?: readonly SourceStatistics[];
+  /** Where the rows to train on are, when they are read while training. */
+  stream?: StreamSpec;
 }
 
 /** What became of a source's rows in a split. */
@@ -69,6 +72,9 @@ export interface TokenDataset {
   /** Leading tokens that are never masked; may exceed the length of a truncated row. */
   promptLength(row: number): number;
 }
+
+/** What a batch needs of its rows, by their numbers. */
+export type NumberedRows = Pick<TokenDataset, "padding" | "ids" | "length" | "promptLength">;
 
 /** A row before it is written; promptLength 0 when everything is trained. */
 export interface TokenRow {

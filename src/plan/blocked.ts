@@ -7,9 +7,6 @@ const SHOWN = 10;
 
 /** Returns why a stage cannot run, in one line; undefined when it can. */
 export function blockedReason({ params, hardware }: StageSpec): string | undefined {
-  if (params["streaming"] === true) {
-    return "this version does not stream a dataset while it trains: write streaming: false";
-  }
   if ("benchmark" in params) {
     return `this version has no harness for the benchmark ${String(params["benchmark"])}`;
   }

@@ -81,7 +81,8 @@ function textParams(settings: PretrainSettings) {
     max_length: settings.max_length,
     insert_eos: settings.insert_eos,
     drop_tail: settings.drop_tail,
-    test_fraction: settings.test_fraction,
+    // Of rows that are not counted there is no share.
+    test_fraction: settings.streaming ? 0 : settings.test_fraction,
     on_bad_row: settings.on_bad_row,
     max_bad_row_ratio: settings.max_bad_row_ratio,
     stopping_strategy: settings.stopping_strategy,

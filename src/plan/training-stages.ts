@@ -4,7 +4,7 @@ import { parseModelSource, RECIPE_MODEL, type TrainingSection } from "../recipe/
 import type { ResolvedTrainingHardware } from "./hardware.js";
 import type { TrainParams } from "./params.js";
 import { dataStage, MODEL_STAGE, TOKENIZER_STAGE } from "./prepare-stages.js";
-import { pick, type StageDraft, type StageInputs } from "./stage-draft.js";
+import { datasetsOf, pick, type StageDraft, type StageInputs } from "./stage-draft.js";
 
 /** What a training needs beyond its recipe section: how its batches are shared out. */
 export type TrainingBatches = Pick<
@@ -48,6 +48,11 @@ export function trainingStage(
       seed: "seed",
     },
     microBatchRows: batches.microBatchRows,
+    // Else only its data's stage reads them.
+    ...("streaming" in settings &&
+      settings.streaming && {
+        sources: datasetsOf(pins, `${keyPath}.dataset_args`).map(({ name }) => name),
+      }),
     ...(train.max_steps > 0 && { estimate: { units: train.max_steps, unit: "step" } }),
   };
 }

@@ -45,19 +45,57 @@ export function checkTraining(inputs: CheckInputs, keyPath: string): void {
       );
     }
   }
-  if (settings.streaming === true && maxSteps !== undefined && maxSteps < 1) {
-    report(
-      key("streaming"),
-      "streaming is true, and the length of the training is not known: the rows never end",
-      'write "max_steps:"',
-    );
-  }
+  if (settings.streaming === true) checkStreaming(inputs, settings, key);
   for (const [index, step] of (settings.keep_steps ?? []).entries()) {
     if (maxSteps !== undefined && maxSteps > 0 && step > maxSteps) {
       report(key(`keep_steps.${index}`), `step ${step} is kept, and the training has ${maxSteps}`);
     }
   }
   checkWeights(settings.dataset_args, key("dataset_args"), report);
+}
+
+/** A stream has no end, and nobody counts its rows. */
+function checkStreaming(
+  inputs: CheckInputs,
+  settings: Partial<PretrainSettings>,
+  key: (name: string) => string,
+): void {
+  const { isWritten, report } = inputs;
+  const { max_steps: maxSteps, test_fraction: fraction, dataset_args: args } = settings;
+  if (maxSteps !== undefined && maxSteps < 1) {
+    report(
+      key("streaming"),
+      "streaming is true, and the length of the training is not known: the rows never end",
+      'write "max_steps:"',
+    );
+  }
+  if (isWritten(key("test_fraction")) && fraction !== undefined && fraction > 0) {
+    reportClash(
+      inputs,
+      [key("streaming"), key("test_fraction")],
+      "a share of a stream cannot be held out: its rows are not counted",
+      "hold out the first rows of a dataset with name[test:1000], or bring a test split",
+    );
+  }
+  if (settings.group_by_length === true) {
+    reportClash(
+      inputs,
+      [key("streaming"), key("group_by_length")],
+      "the rows of a stream cannot be grouped by length: they are not known in advance",
+      "leave one of them out",
+    );
+  }
+  const weighted = Array.isArray(args)
+    ? (args as readonly { weight?: number }[]).findIndex(({ weight }) => weight !== undefined)
+    : -1;
+  const isWeightedText = typeof args === "string" && /[[,]\s*weight\s*:/.test(args);
+  if (weighted >= 0 || isWeightedText) {
+    report(
+      isWeightedText ? key("dataset_args") : key(`dataset_args.${weighted}.weight`),
+      "datasets with weights are not streamed: a stream reads one dataset after another",
+      "leave the weights out, or write streaming: false",
+    );
+  }
 }
 
 /** Weights make a mix only where every dataset has one. */

@@ -248,7 +248,10 @@ const pretrainFields = {
   stopping_strategy: stoppingStrategy,
   streaming: withDefault(
     false,
-    flag("Read the rows while training instead of preparing them all; needs max_steps."),
+    flag(
+      "Read the rows while training instead of preparing them all, again and again; needs " +
+        "max_steps. Held out are a dataset's own test split, or its first rows with `[test:N]`.",
+    ),
   ),
   text_field: withDefault("text", text("Key of the text in JSONL rows.")),
   insert_eos: withDefault(true, flag("End each text with the end-of-sequence token.")),

@@ -92,8 +92,8 @@ export function locationOf({ job }: StageContext, name: string): string {
   return location;
 }
 
-/** The rows of each split; only those of the language that is asked for. */
-async function wantedRows(
+/** Returns the rows of each split; only those of the language that is asked for. */
+export async function wantedRows(
   source: OpenSource,
   {
     counts,

@@ -17,9 +17,10 @@ import type { TrainParams } from "../plan/params.js";
 import { StageStopped, type StageContext, type StageImplementation } from "../plan/stage.js";
 import { readTrainingState, writeTrainingState, type TrainingState } from "../train/checkpoint.js";
 import { emptyFigures, trainModel } from "../train/loop.js";
+import { createAdamWState } from "../train/optimizer.js";
 import { engineOptions } from "./engine-options.js";
 import { keptModel, modelInput } from "./model-input.js";
-import { createAdamWState } from "../train/optimizer.js";
+import { openTrainingRows } from "./training-rows.js";
 
 /** Trains a model on prepared data. */
 export const run: StageImplementation = async (context) => {
@@ -31,25 +32,18 @@ export const run: StageImplementation = async (context) => {
   checkFits(job.id, architecture, tokenizer, dataset);
 
   const layout = layOut(architecture.family.parameters(architecture.config));
-  const train = await openTokenDataset(context.input("data"), "train");
-  if (train.rows === 0) {
-    throw new DllmError(`stage ${job.id}: the training split has no row`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["see the prepare stage's statistics: rows may all be too long, or the text empty"],
-    });
-  }
   const test = (dataset.splits["test"]?.rows ?? 0) > 0;
-
   const latest = await context.checkpoints.latest();
+  const rows = await openTrainingRows(context, dataset, latest?.directory);
   const state: TrainingState = latest
     ? await readTrainingState(latest.directory, layout)
     : { step: 0, parameters, optimizer: createAdamWState(layout), figures: emptyFigures() };
-  context.log(`${layout.size} parameters, ${train.rows} rows, starting after step ${state.step}`);
+  context.log(`${layout.size} parameters, ${rows.description}, starting after step ${state.step}`);
 
   const { stopped, figures } = await trainModel({
     architecture,
     state,
-    train,
+    train: rows.train,
     ...(test && { test: await openTokenDataset(context.input("data"), "test") }),
     mask: params.mask,
     settings: params.train,
@@ -65,14 +59,17 @@ export const run: StageImplementation = async (context) => {
       checkpoint: (current) =>
         context.checkpoints.save(
           current.step,
-          (directory) => writeTrainingState(directory, layout, current),
+          async (directory) => {
+            await writeTrainingState(directory, layout, current);
+            await rows.writePosition(directory);
+          },
           { keep: params.train.save_total_limit, pinned: params.train.keep_steps },
         ),
       stopRequested: () => context.stop.requested,
       saveRequested: () => context.saveNow?.requested ?? false,
       now: () => performance.now(),
     },
-  });
+  }).finally(() => rows.close());
   if (stopped) throw new StageStopped(`stopped after step ${state.step}`);
 
   await writeModel(context.outputDirectory, architecture, state.parameters);

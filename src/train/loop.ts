@@ -4,7 +4,6 @@
  * huggingface/transformers@v4.57.6 trainer.py: train, evaluation, then the checkpoint.
  */
 import { DllmError, ExitCode } from "../base/errors.js";
-import { epochOrder } from "../data/epoch-order.js";
 import type { TokenDataset } from "../data/token-dataset.js";
 import { createNllMeter } from "../diffusion/loss.js";
 import type { EngineOptions } from "../engine/session.js";
@@ -15,6 +14,7 @@ import type { RunningFigures, TrainingState } from "./checkpoint.js";
 import { evaluateLoss } from "./evaluate-loss.js";
 import { countSteps, createLrSchedule, intervalSteps } from "./lr-schedule.js";
 import { adamWStep, clipFactor, gradientNorm } from "./optimizer.js";
+import { epochRows, type StepRows } from "./step-rows.js";
 import { makeStepBatch, weightedSum, type StepBatch } from "./step-batches.js";
 import { createTrainingStep, type TrainingStep } from "./training-step.js";
 
@@ -22,7 +22,7 @@ export interface TrainRun {
   architecture: Architecture;
   /** Where to start; its buffers are updated in place. */
   state: TrainingState;
-  train: TokenDataset;
+  train: TokenDataset | StepRows;
   /** Held-out rows; absent: no evaluation. */
   test?: TokenDataset;
   mask: MaskSettings;
@@ -106,6 +106,7 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
   const { architecture, state, train, test, mask, settings, seed, maskId, padId, hooks } = run;
   const layout = layOut(architecture.family.parameters(architecture.config));
   const { maxSteps, stepsPerEpoch } = countSteps(settings, train.rows);
+  const stepRows = "at" in train ? train : epochRows(train, { settings, seed, stepsPerEpoch });
   const lr = createLrSchedule(settings, maxSteps);
   const every = (interval: number): ((step: number) => boolean) => {
     const steps = intervalSteps(interval, maxSteps);
@@ -116,16 +117,14 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
   const evaluates = every(settings.eval_steps);
 
   const { microBatchRows } = run;
-  const stepRows = settings.batch_size;
   const gradient = new Float32Array(layout.size);
-  const sum = stepRows > microBatchRows ? new Float32Array(layout.size) : undefined;
+  const sum = settings.batch_size > microBatchRows ? new Float32Array(layout.size) : undefined;
   const { parameters } = state;
   const step = createTrainingStep({ architecture, parameters, gradient, ...run.engine });
 
   const meter = createNllMeter(state.figures.nll);
   let { lossSum, lossSteps } = state.figures;
   let lastLoss = NaN;
-  let order: { epoch: number; rows: Int32Array } | undefined;
   let [logTime, logTokens, tokensPerSecond] = [hooks.now(), 0, 0];
   const figures: Record<string, number> = { ...state.figures.latest };
 
@@ -136,27 +135,12 @@ export async function trainModel(run: TrainRun): Promise<TrainOutcome> {
 
   try {
     while (state.step < maxSteps) {
-      const epoch = Math.floor(state.step / stepsPerEpoch);
-      if (order?.epoch !== epoch) {
-        const rows = epochOrder({
-          lengths: train.lengths,
-          seed,
-          epoch,
-          groupByLength: settings.group_by_length,
-          batchSize: settings.group_rows,
-        });
-        order = { epoch, rows };
-      }
-      const first = (state.step % stepsPerEpoch) * stepRows;
-      const rows = order.rows.subarray(first, first + stepRows);
       const batch = makeStepBatch({
-        dataset: train,
-        rows,
+        ...(await stepRows.at(state.step)),
         mask,
         maskId,
         padId,
         seed,
-        epoch,
         microBatchRows,
       });
       const { loss, weightedNll, maskableTokens } = await accumulateGradient(

@@ -57,11 +57,18 @@ export function intervalSteps(interval: number, maxSteps: number): number {
   return interval < 1 ? Math.ceil(maxSteps * interval) : interval;
 }
 
-/** Returns the number of optimizer steps of a training run. */
+/**
+ * Returns the number of optimizer steps of a training run.
+ * @param rows of an epoch; without, as of a stream, all steps count as one epoch
+ */
 export function countSteps(
   settings: Pick<TrainingSettings, "max_steps" | "num_train_epochs" | "batch_size">,
-  rows: number,
+  rows: number | undefined,
 ): { maxSteps: number; stepsPerEpoch: number } {
+  if (rows === undefined) {
+    const { max_steps: maxSteps } = settings;
+    return { maxSteps, stepsPerEpoch: maxSteps };
+  }
   const stepsPerEpoch = Math.max(1, Math.ceil(rows / settings.batch_size));
   const maxSteps =
     settings.max_steps > 0

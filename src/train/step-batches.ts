@@ -9,7 +9,7 @@
  */
 import { randomStream, type Purpose } from "../base/random.js";
 import { collate } from "../data/collate.js";
-import type { TokenDataset } from "../data/token-dataset.js";
+import type { NumberedRows } from "../data/token-dataset.js";
 import { alphaSchedules } from "../diffusion/alpha-schedule.js";
 import { countOnes, positionWeights, rowWeights } from "../diffusion/loss.js";
 import { maskBatch, sampleTimestep } from "../diffusion/masking.js";
@@ -33,8 +33,8 @@ export type NoisePurposes = { timestep: Purpose; mask: Purpose };
 export const trainingNoise: NoisePurposes = { timestep: "timestep", mask: "mask" };
 
 export interface StepBatchInputs {
-  dataset: TokenDataset;
-  /** Row numbers in the dataset, in order. */
+  dataset: NumberedRows;
+  /** Row numbers in the dataset, in order; what is drawn for a row belongs to its number. */
   rows: ArrayLike<number>;
   mask: MaskSettings;
   maskId: number;

@@ -8,12 +8,14 @@ import { invalidData, type SourceRow } from "./row.js";
 
 interface Format {
   rows(path: string): AsyncGenerator<SourceRow>;
+  /** Where the rows before can be passed over without reading them. */
+  rowsFrom?(path: string, from: number): AsyncGenerator<SourceRow>;
   /** Where counting is quicker than reading. */
   count?(path: string): Promise<number>;
 }
 
 const formats: Readonly<Record<string, Format>> = {
-  ".parquet": { rows: parquetRows, count: countParquetRows },
+  ".parquet": { rows: parquetRows, rowsFrom: parquetRows, count: countParquetRows },
   ".jsonl": { rows: jsonLines, count: countJsonLines },
   ".ndjson": { rows: jsonLines, count: countJsonLines },
   ".json": { rows: jsonList },
@@ -44,12 +46,18 @@ function formatFor(path: string): Format {
 }
 
 /**
- * Yields the rows of a file in order, in bounded memory. A row that cannot be read is yielded with
+ * Yields the rows of a file in order, in bounded memory, from row number `from` on. A row that cannot be read is yielded with
  * its problem, so that rows keep their numbers.
  * @throws DllmError 66 when the file is gone, 65 when it is damaged as a whole
  */
-export function fileRows(path: string): AsyncGenerator<SourceRow> {
-  return formatFor(path).rows(path);
+export async function* fileRows(path: string, from = 0): AsyncGenerator<SourceRow> {
+  const { rows, rowsFrom } = formatFor(path);
+  if (rowsFrom !== undefined) {
+    yield* rowsFrom(path, from);
+    return;
+  }
+  let index = 0;
+  for await (const row of rows(path)) if (index++ >= from) yield row;
 }
 
 /** Returns how many rows fileRows yields. */

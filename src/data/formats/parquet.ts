@@ -89,8 +89,8 @@ function findNotText(value: unknown, path = ""): { column: string; bytes: Uint8A
   return undefined;
 }
 
-/** Yields the rows, `path[index]` being where. */
-export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
+/** Yields the rows from a number on, `path[index]` being where. */
+export async function* parquetRows(path: string, from = 0): AsyncGenerator<SourceRow> {
   const { file, metadata, close } = await openParquet(path);
   const { parquetReadObjects } = await import("hyparquet");
   const { compressors } = await import("hyparquet-compressors");
@@ -111,6 +111,10 @@ export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
     let start = 0;
     for (const group of metadata.row_groups) {
       const end = start + Number(group.num_rows);
+      if (end <= from) {
+        start = end;
+        continue;
+      }
       const where = `${path}: rows ${start} to ${end - 1}`;
       let rows: Record<string, unknown>[];
       try {
@@ -129,6 +133,7 @@ export async function* parquetRows(path: string): AsyncGenerator<SourceRow> {
         ]);
       }
       for (const [i, row] of rows.entries()) {
+        if (start + i < from) continue;
         const at = `${path}[${start + i}]`;
         const broken = hasNotText ? findNotText(row) : undefined;
         yield broken === undefined
