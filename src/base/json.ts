@@ -42,5 +42,8 @@ export function canonicalEntries(value: object, path: string): [key: string, ite
   if (prototype !== Object.prototype && prototype !== null) {
     throw new TypeError(`canonicalJson: ${path} is an instance of a class`);
   }
-  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  // Without a comparison of its own, sort() compares code units.
+  return Object.keys(value)
+    .sort()
+    .map((key) => [key, (value as Readonly<Record<string, unknown>>)[key]]);
 }

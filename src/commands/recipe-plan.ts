@@ -1,11 +1,11 @@
 /** @file The plan of a recipe file against a runs directory: what `plan` shows and `run` does. */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
 import { planRun, type Plan } from "../plan/plan.js";
 import { loadRecipe, type LoadedRecipe } from "../recipe/load.js";
-import { runPaths, type RunPaths } from "../run/run-paths.js";
+import { runPaths, storeDirectory, type RunPaths } from "../run/run-paths.js";
 import { openStore, type Store } from "../run/store.js";
 import type { PinnedInputs } from "../stages/pins.js";
 import type { RecipeOptions } from "./command.js";
@@ -58,10 +58,11 @@ export async function makePlan(
   const pinned = await pin(loaded);
   if (frozen) refuseDrift(loaded, pinned.pins);
   const previous = readPreviousPlan(paths.plan);
+  const stored = new Set(existsSync(storeDirectory(runsRoot)) ? readdirSync(storeDirectory(runsRoot)) : []);
   const plan = planRun({
     loaded,
     ...pinned,
-    existing: (fingerprint) => store.existing(fingerprint),
+    existing: (fingerprint) => (stored.has(fingerprint) ? store.existing(fingerprint) : undefined),
     previous,
   });
   const { set, profiles } = loaded.layers;

@@ -12,6 +12,12 @@ export interface WrittenBatch {
   readonly global_batch_size?: number | undefined;
 }
 
+/** Returns what the settings of a training say about its batches. */
+export function writtenBatch(settings: WrittenBatch): WrittenBatch {
+  const { per_device_train_batch_size, gradient_accumulation_steps, global_batch_size } = settings;
+  return { per_device_train_batch_size, gradient_accumulation_steps, global_batch_size };
+}
+
 /** devices x accumulation x microBatchRows = globalBatchSize, always. */
 export interface BatchPlan {
   /** Rows of one forward pass on one device. */

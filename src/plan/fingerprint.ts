@@ -12,10 +12,10 @@ import type { StageKind } from "./stage.js";
 const KEY_SCHEMA = 1;
 
 /**
- * Parameters that a stage needs but that reach neither its artifact nor its metrics: when to save
- * does not change what is computed. Changing them must not repeat a training.
+ * Keys of `train` that reach neither the artifact nor its metrics: when to save does not change
+ * what is computed. Changing them must not repeat a training.
  */
-const WITHOUT_EFFECT: ReadonlySet<string> = new Set(["train.save_steps", "train.save_total_limit"]);
+const WITHOUT_EFFECT: ReadonlySet<string> = new Set(["save_steps", "save_total_limit"]);
 
 export interface StageIdentity {
   kind: StageKind;
@@ -32,43 +32,46 @@ export function fingerprint({ kind, params, inputs }: StageIdentity): string {
   // Canonical JSON of all that decides the output, its keys in order.
   const identity =
     `{"codeVersion":${codeVersions[kind]},"inputs":${canonicalJson(inputs)},` +
-    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${effectiveText(params, "", "")}}`;
+    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${objectText(effective(params), "params")}}`;
   return createHash("sha256").update(identity).digest("hex");
 }
 
 /** Whether a parameter (`train.learning_rate`) is part of the identity. */
 export function hasEffect(paramPath: string): boolean {
-  return !WITHOUT_EFFECT.has(paramPath);
+  const [section, key] = paramPath.split(".");
+  return section !== "train" || key === undefined || !WITHOUT_EFFECT.has(key);
 }
 
-/** Texts of sections of recipes, which trials of a sweep share: by value, then by path. */
-const texts = new WeakMap<object, Map<string, string>>();
+function effective(params: JsonObject): JsonObject {
+  const { train } = params;
+  if (typeof train !== "object" || train === null || Array.isArray(train)) return params;
+  const kept = Object.entries(train).filter(([key]) => !WITHOUT_EFFECT.has(key));
+  return { ...params, train: Object.fromEntries(kept) };
+}
 
-/** The canonical JSON text of a parameter, of what in it has an effect. */
-function effectiveText(value: unknown, key: string, path: string): string {
+/** Texts of sections of recipes, which trials of a sweep share. */
+const texts = new WeakMap<object, string>();
+
+/** The canonical JSON text of the value of a key. */
+function identityText(value: unknown, key: string): string {
   // A source may be named by an absolute path: where it is says nothing about what it is.
   if (key === "name" && typeof value === "string" && isAbsolute(value)) {
     return canonicalJson(basename(value));
   }
-  if (typeof value !== "object" || value === null) return canonicalJson(value, `$.${path}`);
-  const known = texts.get(value)?.get(path);
+  if (typeof value !== "object" || value === null) return canonicalJson(value, key);
+  const known = texts.get(value);
   if (known !== undefined) return known;
   const text = Array.isArray(value)
-    ? `[${value.map((item) => effectiveText(item, key, path)).join(",")}]`
-    : objectText(value, path);
-  if (isDeepFrozen(value)) {
-    const byPath = texts.get(value) ?? new Map<string, string>();
-    texts.set(value, byPath.set(path, text));
-  }
+    ? `[${value.map((item) => identityText(item, key)).join(",")}]`
+    : objectText(value, key);
+  // A list takes its key's meaning, and the same list may be the value of another key.
+  if (isDeepFrozen(value) && !Array.isArray(value)) texts.set(value, text);
   return text;
 }
 
 function objectText(value: object, path: string): string {
-  const fields: string[] = [];
-  for (const [key, item] of canonicalEntries(value, `$.${path}`)) {
-    const itemPath = path === "" ? key : `${path}.${key}`;
-    if (!hasEffect(itemPath)) continue;
-    fields.push(`${JSON.stringify(key)}:${effectiveText(item, key, itemPath)}`);
-  }
+  const fields = canonicalEntries(value, path).map(
+    ([key, item]) => `${JSON.stringify(key)}:${identityText(item, key)}`,
+  );
   return `{${fields.join(",")}}`;
 }

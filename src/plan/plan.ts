@@ -2,6 +2,7 @@
  * @file The planner: stages of a recipe, each with its fingerprint, what will be done with it
  * and why. Pure: what is on disk comes in as pins, the store's answers and the previous plan.
  */
+import { createMemo, noMemo, type Memo } from "../base/memo.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import type { Expectation, Reproduces } from "../recipe/schema.js";
 import { trainingSections } from "../recipe/stage-sections.js";
@@ -10,8 +11,8 @@ import { codeVersions } from "./code-version.js";
 import { topologicalOrder, neededIds } from "./dag.js";
 import { decide, type EarlierStage } from "./decide.js";
 import { fingerprint } from "./fingerprint.js";
+import { writtenBatch } from "./batch.js";
 import { resolveHardware } from "./hardware.js";
-import { createMemo, noMemo, type Memo } from "./memo.js";
 import type { Locations, Pins } from "./pins.js";
 import type { Outcome } from "./problem.js";
 import type { PlannedStage, StageKind, StageSpec } from "./stage.js";
@@ -115,27 +116,34 @@ function identify(
   const byFingerprint = new Map<string, IdentifiedStage>();
   const ordered: IdentifiedStage[] = [];
   for (const stage of topologicalOrder(stages)) {
-    const entries = Object.entries(stage.inputs).map(
-      ([name, id]) => [name, byId.get(id)!] as const,
-    );
-    const made = entries.map(([, input]) => input.fingerprint);
-    const identity = memo(`fingerprint ${stage.id}`, [stage, ...made], () =>
-      fingerprint({
-        kind: stage.kind,
-        params: stage.params,
-        inputs: Object.fromEntries(entries.map(([name, input]) => [name, input.fingerprint])),
-      }),
+    const made = Object.values(stage.inputs).map((id) => byId.get(id)!);
+    const identified = memo(`identity of ${stage.id}`, [stage, ...made], () =>
+      withIdentity(stage, byId),
     );
     // Trainings on the same data prepare it once.
-    const same = stage.kind === "prepare" ? byFingerprint.get(identity) : undefined;
-    const named = Object.fromEntries(entries.map(([name, input]) => [name, input.stage.id]));
-    const identified = same ?? { stage: { ...stage, inputs: named }, fingerprint: identity };
-    byId.set(stage.id, identified);
+    const same =
+      stage.kind === "prepare" ? byFingerprint.get(identified.fingerprint) : undefined;
+    byId.set(stage.id, same ?? identified);
     if (same !== undefined) continue;
-    byFingerprint.set(identity, identified);
+    byFingerprint.set(identified.fingerprint, identified);
     ordered.push(identified);
   }
   return ordered;
+}
+
+function withIdentity(
+  stage: RecipeStage,
+  made: ReadonlyMap<string, IdentifiedStage>,
+): IdentifiedStage {
+  const { kind, params } = stage;
+  const ids: Record<string, string> = {};
+  const inputs: Record<string, string> = {};
+  for (const [name, id] of Object.entries(stage.inputs)) {
+    const input = made.get(id)!;
+    ids[name] = input.stage.id;
+    inputs[name] = input.fingerprint;
+  }
+  return { stage: { ...stage, inputs: ids }, fingerprint: fingerprint({ kind, params, inputs }) };
 }
 
 /**
@@ -158,12 +166,13 @@ function hardwareOf(loaded: LoadedRecipe, memo: Memo): StageHardwareOf {
     throw loaded.errorAt(keyPath, { message, details });
   };
   const training = new Map(
-    trainingSections(loaded.recipe).map(({ id, keyPath, settings }) => [
-      id,
-      memo(`hardware ${id}`, [hardware, settings], () =>
-        value(resolveHardware({ hardware, train: { stagePath: keyPath, ...settings } })),
-      ),
-    ]),
+    trainingSections(loaded.recipe).map(({ id, keyPath, settings }) => {
+      const batch = writtenBatch(settings);
+      const resolved = memo(`hardware ${id}`, [hardware, ...Object.values(batch)], () =>
+        value(resolveHardware({ hardware, train: { stagePath: keyPath, ...batch } })),
+      );
+      return [id, resolved];
+    }),
   );
   const other = memo("hardware", [hardware], () => value(resolveHardware({ hardware })));
   return { other, training };

@@ -1,9 +1,14 @@
 /** @file The stages of a recipe, and which recipe key each of their parameters comes from. */
 import type { JsonObject } from "../base/json.js";
-import { stageSections, isTraining, type TrainingSection } from "../recipe/stage-sections.js";
+import { noMemo, type Memo } from "../base/memo.js";
+import {
+  isTraining,
+  settingsAt,
+  stageSections,
+  type TrainingSection,
+} from "../recipe/stage-sections.js";
 import { evaluationStages, exportStage } from "./evaluation-stages.js";
 import type { ResolvedHardware, ResolvedTrainingHardware } from "./hardware.js";
-import { noMemo, type Memo } from "./memo.js";
 import { prepareData, prepareModel, prepareTokenizer } from "./prepare-stages.js";
 import type { StageDraft, StageInputs } from "./stage-draft.js";
 import type { StageSpec } from "./stage.js";
@@ -32,6 +37,8 @@ export function stagesOfRecipe(
   const { model, mask, tokenizer, seed } = recipe;
   const sections = stageSections(recipe);
   const trainings = sections.filter(isTraining);
+  // The section itself: settings are put together anew for each recipe.
+  const written = ({ keyPath }: { keyPath: string }) => settingsAt(recipe, keyPath);
   const drafts: StageDraft[] = [];
   if (pins.model !== undefined) {
     const pinned = pins.model;
@@ -42,18 +49,22 @@ export function stagesOfRecipe(
   }
   // All data first: what is wrong with it shows before anything is trained.
   for (const section of trainings) {
-    const parts = [pins, section.settings, seed];
+    const parts = [pins, written(section), seed];
     drafts.push(memo(`data ${section.id}`, parts, () => prepareData(inputs, section)));
   }
   for (const section of trainings) {
-    const { id, from, settings } = section;
+    const { id, from } = section;
     const batches = batchesOf(section, hardware);
-    const parts = [pins, settings, from, model, mask, seed, batches];
+    const parts = [pins, written(section), from, model, mask, seed, batches];
     drafts.push(memo(`training ${id}`, parts, () => trainingStage(inputs, section, batches)));
   }
   const lineage = (stage: string) => lineageOf(stage, drafts);
   for (const section of sections) {
-    if (section.kind === "eval") drafts.push(...evaluationStages(recipe, section));
+    if (section.kind !== "eval") continue;
+    const parts = [written(section), section.from.join(" "), section.data, mask, seed];
+    drafts.push(
+      ...memo(`evaluations ${section.id}`, parts, () => evaluationStages(recipe, section)),
+    );
   }
   for (const section of sections) {
     if (section.kind === "export") {

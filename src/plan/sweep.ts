@@ -82,18 +82,13 @@ function gridValues(key: string, parameter: SweepParameter): readonly Json[] {
 function drawsOf({ parameters, run_cap: cap, seed }: SweepSettings): JsonObject[] {
   if (cap === undefined) throw new TypeError("drawsOf: a random sweep has no run_cap");
   const axes = Object.entries(parameters).map(([key, parameter]) => {
-    return [key, samplerOf(key, parameter)] as const;
+    return { key, stream: nameNumber(key), sample: samplerOf(key, parameter) };
   });
   return Array.from({ length: cap }, (_, trial) =>
     Object.fromEntries(
-      axes.map(([key, sample]) => {
+      axes.map(({ key, stream, sample }) => {
         // By name: another parameter beside it changes no draw of this one.
-        const random = randomStream({
-          seed,
-          purpose: "sweep",
-          epoch: nameNumber(key),
-          sample: trial,
-        });
+        const random = randomStream({ seed, purpose: "sweep", epoch: stream, sample: trial });
         return [key, sample(random)];
       }),
     ),

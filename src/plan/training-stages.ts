@@ -62,7 +62,7 @@ function scratchModel(recipe: Recipe, id: string): TrainParams["model"] {
   if (family === undefined || config === undefined) {
     throw new TypeError(`trainingStage: ${id} has no model`);
   }
-  return { source: "scratch", family, config: { ...config } };
+  return { source: "scratch", family, config };
 }
 
 /** Settings that say how a step is shared out, which the number of its rows replaces. */

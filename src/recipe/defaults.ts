@@ -1,4 +1,5 @@
 /** @file Fills in defaults; leaves out what the schema rejected. */
+import { noMemo, type Memo } from "../base/memo.js";
 import type { DependentDefaults } from "./dependent-defaults.js";
 import type { Fields, Shape } from "./fields.js";
 import { recipeFields, type Recipe } from "./schema.js";
@@ -23,19 +24,13 @@ export function fillDefaults(
   return fillMap(recipeFields, root, [], context) as DeepPartial<Recipe>;
 }
 
-/** Sections filled before, by key path: good as long as they are written as they were. */
-export type FillCache = Map<
-  string,
-  { node: SourceNode | undefined; filled: Record<string, unknown> }
->;
-
 interface FillContext {
   /** Key paths of values that are unusable. */
   invalid: ReadonlySet<string>;
   /** They come before the schema's defaults. */
   dependent: DependentDefaults;
   /** Of trees with the same dependent defaults and nothing invalid: what they share, shared. */
-  cache?: FillCache | undefined;
+  memo?: Memo;
   /** The closest enclosing map whose keys depend on a word, and that word. */
   variant?: { path: KeyPath; name: string };
 }
@@ -72,12 +67,8 @@ function fillSection(
   path: KeyPath,
   context: FillContext,
 ): Record<string, unknown> {
-  const key = path.join(".");
-  const known = context.cache?.get(key);
-  if (known !== undefined && known.node === node) return known.filled;
-  const filled = fillMap(fields, node, path, context);
-  context.cache?.set(key, { node, filled });
-  return filled;
+  const { memo = noMemo, variant } = context;
+  return memo(path.join("."), [node, variant?.name], () => fillMap(fields, node, path, context));
 }
 
 /** The value of a written node, with the defaults of what it leaves out. */
@@ -90,7 +81,7 @@ function fillValue(shape: Shape, node: SourceNode, path: KeyPath, context: FillC
       const kind = node.type === "map" ? node.entries.get(shape.tag)?.value : undefined;
       const name = kind?.type === "scalar" ? String(kind.value) : "";
       // A stage of kind sft has the defaults of the section `sft`.
-      return fillMap(fields, node, path, { ...context, variant: { path, name } });
+      return fillSection(fields, node, path, { ...context, variant: { path, name } });
     }
     case "record": {
       if (node.type !== "map") return plainValue(node);

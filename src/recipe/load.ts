@@ -2,10 +2,11 @@
 import { dirname, resolve } from "node:path";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import { deepFreeze } from "../base/frozen.js";
+import { createMemo, type Memo } from "../base/memo.js";
 import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
-import { fillDefaults, type DeepPartial, type FillCache } from "./defaults.js";
+import { fillDefaults, type DeepPartial } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
@@ -16,7 +17,13 @@ import type { Recipe } from "./schema.js";
 import { formatPosition } from "./source-tree.js";
 import type { MapNode, Position } from "./source-tree.js";
 import { flattenSweep } from "./sweep-nesting.js";
-import { areNumbersInRange, sweepIssues, trialWriter, type TrialWritings } from "./sweep-values.js";
+import {
+  areDrawnInRange,
+  sweepIssues,
+  trialTree,
+  trialWriter,
+  type TrialWriting,
+} from "./sweep-values.js";
 import { validateTree } from "./validate.js";
 import { replaceVariables, type Environment } from "./variables.js";
 
@@ -135,7 +142,8 @@ interface Described extends Pick<LoadedRecipe, "file" | "parents" | "text" | "la
 /** What the recipes of a sweep's trials have in common with the recipe of the sweep. */
 interface Shared {
   dependent: DependentDefaults;
-  cache: FillCache;
+  memo: Memo;
+  tree: ReturnType<typeof trialTree>;
 }
 
 /** Returns the recipe of a composed tree. @throws RecipeError */
@@ -159,18 +167,17 @@ function resolveTree(
 /** Returns the recipe of a trial, sharing with its sweep what is the same. */
 function resolveTrial(
   root: MapNode,
-  { writings, hasDrawn }: TrialWritings,
+  writings: readonly TrialWriting[],
   { shared, described }: { shared: Shared; described: Described },
 ): LoadedRecipe {
-  const written = writeOver(root, writings);
+  const written = shared.tree(writings);
   const isSame = (key: string) => written.root.entries.get(key) === root.entries.get(key);
-  const isChecked =
-    written.issues.length === 0 && (!hasDrawn || areNumbersInRange(written.root, writings));
+  const isChecked = written.issues.length === 0 && areDrawnInRange(written.root, writings);
   if (!isChecked || !isSame("edition") || !isSame("model")) {
     return resolveTree(written.root, written.issues, described, { isTrial: true });
   }
-  const { dependent, cache } = shared;
-  const recipe = fillDefaults(written.root, { invalid: new Set(), dependent, cache });
+  const { dependent, memo } = shared;
+  const recipe = fillDefaults(written.root, { invalid: new Set(), dependent, memo });
   // One trial has no sweep of its own.
   delete (recipe as { sweep?: unknown }).sweep;
   return checkedRecipe({ root: written.root, recipe, dependent }, [], described);
@@ -245,20 +252,20 @@ function trialLoader(
   dependent: DependentDefaults,
   described: Described,
 ): LoadedRecipe["withValues"] {
-  const shared: Shared = { dependent, cache: new Map() };
+  const shared: Shared = { dependent, memo: createMemo(), tree: trialTree(root) };
   let writer: ReturnType<typeof trialWriter> | undefined;
   const load = (values: Readonly<Record<string, unknown>>): LoadedRecipe => {
     writer ??= trialWriter(root);
-    const trial = writer(values);
+    const writings = writer(values);
     // Variables have been replaced in the tree: those that vary are replaced again.
-    if (trial.writings.some(({ path }) => path[0] === "vars")) {
+    if (writings.some(({ path }) => path[0] === "vars")) {
       const { unreplaced } = described;
-      const written = writeOver(unreplaced.root, trial.writings);
+      const written = writeOver(unreplaced.root, writings);
       const replaced = unreplaced.replace(written.root);
       const issues = [...written.issues, ...replaced.issues];
       return resolveTree(replaced.root, issues, described, { isTrial: true });
     }
-    return resolveTrial(root, trial, { shared, described });
+    return resolveTrial(root, writings, { shared, described });
   };
   return (values) => {
     try {

@@ -2,6 +2,7 @@
  * @file The values that a sweep gives to recipe keys: each must be one that the key accepts, and
  * is checked where the sweep writes it.
  */
+import { createMemo } from "../base/memo.js";
 import type { Issue } from "./issues.js";
 import { sourceNode, writeOver, type Written } from "./overrides.js";
 import { shapeAt } from "./shapes.js";
@@ -44,11 +45,10 @@ function writtenValues(parameter: SourceNode): SourceNode[] {
   return [...single, ...(values?.type === "list" ? values.items : [])];
 }
 
-/** What one trial writes over the recipe. */
-export interface TrialWritings {
-  writings: readonly Written[];
-  /** Whether some value was drawn, and so has not been checked where the sweep is written. */
-  hasDrawn: boolean;
+/** A value that one trial writes over the recipe. */
+export interface TrialWriting extends Written {
+  /** Whether it was drawn, and so has not been checked where the sweep is written. */
+  isDrawn: boolean;
 }
 
 /**
@@ -57,7 +57,7 @@ export interface TrialWritings {
  */
 export function trialWriter(
   root: MapNode,
-): (values: Readonly<Record<string, unknown>>) => TrialWritings {
+): (values: Readonly<Record<string, unknown>>) => TrialWriting[] {
   const parameters = new Map(
     [...sweepParameters(root)].map(([keyPath, entry]) => {
       const listed = new Map(
@@ -66,23 +66,54 @@ export function trialWriter(
       return [keyPath, { entry, listed, path: keyPath.split(".") }] as const;
     }),
   );
-  return (values) => {
-    let hasDrawn = false;
-    const writings = Object.entries(values).map(([keyPath, value]): Written => {
+  return (values) =>
+    Object.entries(values).map(([keyPath, value]) => {
       const parameter = parameters.get(keyPath);
       if (parameter === undefined) throw new TypeError(`trialWriter: ${keyPath} is not swept`);
       const { entry, listed, path } = parameter;
       const written = listed.get(JSON.stringify(value));
-      hasDrawn ||= written === undefined;
-      return { path, value: written ?? sourceNode(value, entry.value.at), keyAt: entry.keyAt };
+      return {
+        path,
+        value: written ?? sourceNode(value, entry.value.at),
+        keyAt: entry.keyAt,
+        isDrawn: written === undefined,
+      };
     });
-    return { writings, hasDrawn };
+}
+
+/**
+ * Returns a function that writes a trial's values over the tree. Sections that are written alike
+ * are the same objects in all trials, and so is what is made of them.
+ */
+export function trialTree(
+  root: MapNode,
+): (writings: readonly Written[]) => ReturnType<typeof writeOver> {
+  const memo = createMemo();
+  return (writings) => {
+    const entries = new Map(root.entries);
+    const issues: Issue[] = [];
+    for (const section of new Set(writings.map(({ path }) => path[0]!))) {
+      const own = writings.filter(({ path }) => path[0] === section);
+      const values = own.map(({ value }) => value);
+      const written = memo(section, values, () => writeOver(only(root, section), own));
+      const entry = written.root.entries.get(section);
+      if (entry === undefined) entries.delete(section);
+      else entries.set(section, entry);
+      issues.push(...written.issues);
+    }
+    return { root: { ...root, entries }, issues };
   };
 }
 
-/** Whether all that a trial writes are numbers that their keys accept. */
-export function areNumbersInRange(root: MapNode, writings: readonly Written[]): boolean {
-  return writings.every(({ path, value }) => {
+function only(root: MapNode, section: string): MapNode {
+  const entry = root.entries.get(section);
+  return { ...root, entries: new Map(entry === undefined ? [] : [[section, entry]]) };
+}
+
+/** Whether all values that were drawn are numbers that their keys accept. */
+export function areDrawnInRange(root: MapNode, writings: readonly TrialWriting[]): boolean {
+  return writings.every(({ path, value, isDrawn }) => {
+    if (!isDrawn) return true;
     const shape = shapeAt(root, path)?.shape;
     if (value.type !== "scalar" || typeof value.value !== "number") return false;
     if (shape?.type !== "number" && shape?.type !== "integer") return false;
