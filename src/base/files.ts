@@ -282,24 +282,35 @@ export function openForAppending(
     openSync(path, APPEND_FLAGS, FILE_MODE),
   );
   if (durable && isNew) syncDirectory(dirname(path));
+  const write = (bytes: Buffer): void => {
+    sync({ point: "append", path, bytes }, "append to", (torn) => {
+      if (torn) {
+        writeSync(descriptor, bytes, 0, bytes.length >> 1);
+        killThisProcess();
+      }
+      const written = writeSync(descriptor, bytes);
+      if (written < bytes.length) {
+        const problem = `wrote ${written} of ${bytes.length} bytes`;
+        throw Object.assign(new Error(problem), { code: "ENOSPC" });
+      }
+    });
+  };
+  let failure: { error: unknown } | undefined;
   return {
     append(line, options = { durable }) {
+      // After a line that is missing or torn, others would make no sense, and what the disk says
+      // of them after a failure means nothing.
+      if (failure) throw failure.error;
       const text = typeof line === "string" ? Buffer.from(line) : Buffer.from(line);
       if (text.includes(NEWLINE)) throw new TypeError("append: the line contains a newline");
-      const bytes = Buffer.concat([text, Buffer.of(NEWLINE)]);
-      sync({ point: "append", path, bytes }, "append to", (torn) => {
-        if (torn) {
-          writeSync(descriptor, bytes, 0, bytes.length >> 1);
-          killThisProcess();
+      try {
+        write(Buffer.concat([text, Buffer.of(NEWLINE)]));
+        if (options.durable) {
+          sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
         }
-        const written = writeSync(descriptor, bytes);
-        if (written < bytes.length) {
-          const problem = `wrote ${written} of ${bytes.length} bytes`;
-          throw Object.assign(new Error(problem), { code: "ENOSPC" });
-        }
-      });
-      if (options.durable) {
-        sync({ point: "fsync", path }, "append to", () => fsyncSync(descriptor));
+      } catch (error) {
+        failure = { error };
+        throw error;
       }
     },
     close: () => closeSync(descriptor),

@@ -16,27 +16,26 @@ export interface DiskCheckInputs {
   need: DiskNeed;
   /** Only warn. */
   force: boolean;
-  warn: (line: string) => void;
   /** Free bytes for this user; of the file system unless a test says otherwise. */
   freeBytes?: (directory: string) => Promise<number | undefined>;
 }
 
-/** @throws DllmError 74 when less is free than needed, unless forced */
-export async function checkDisk(inputs: DiskCheckInputs): Promise<void> {
-  const { directory, need, force, warn, freeBytes = freeBytesOf } = inputs;
+/**
+ * Returns a warning when little more is free than needed.
+ * @throws DllmError 74 when less is, unless forced: then that is the warning
+ */
+export async function checkDisk(inputs: DiskCheckInputs): Promise<string | undefined> {
+  const { directory, need, force, freeBytes = freeBytesOf } = inputs;
   const bytes = [...need.stages.values()].reduce((sum, each) => sum + each, 0);
   const free = bytes === 0 ? undefined : await freeBytes(directory);
-  if (free === undefined || free >= COMFORT * bytes) return;
+  if (free === undefined || free >= COMFORT * bytes) return undefined;
   const found = `${directory} has ${shown(free)} free, and the run needs about ${shown(bytes)}`;
   const largest = [...need.stages].sort(([, a], [, b]) => b - a)[0]!;
   const details = [
     `largest: stage ${largest[0]} with about ${shown(largest[1])} of checkpoints and output`,
     "free some space, choose another --runs directory, or lower save_total_limit",
   ];
-  if (free >= bytes || force) {
-    warn(["warning: " + found, ...details].join("\n  "));
-    return;
-  }
+  if (free >= bytes || force) return ["warning: " + found, ...details].join("\n  ");
   throw new DllmError(found, {
     exitCode: ExitCode.ioError,
     details: [...details, "--force runs all the same"],

@@ -10,7 +10,6 @@ import { acquireLock } from "../base/lock.js";
 import { removeLeftovers } from "../base/quarantine.js";
 import { makeCommand } from "../base/shell-text.js";
 import type { RunEvent } from "../report/events.js";
-import { checkDisk, type DiskNeed } from "./disk-check.js";
 import {
   DEFAULTS,
   systemClock,
@@ -20,7 +19,7 @@ import {
 } from "./execution.js";
 import { openJournal } from "./journal.js";
 import { linkStages } from "./links.js";
-import { runPaths, type RunPaths } from "./run-paths.js";
+import { runPaths } from "./run-paths.js";
 import { combineRequests } from "./run-requests.js";
 import { runStages } from "./run-stages.js";
 import { selectStages } from "./selection.js";
@@ -66,7 +65,6 @@ export async function executePlan(given: ExecutePlanInputs): Promise<RunOutcome>
       inputs.emit(stamped);
     };
     try {
-      if (inputs.disk) await checkRunDisk(inputs.disk, paths, emit);
       const outcome = await runStages({ inputs, selection, paths, requests, emit });
       const exitCode = requests.timedOut() && outcome.status === "stopped" ? 124 : outcome.exitCode;
       const seconds = (clock.now() - started) / 1000;
@@ -82,13 +80,4 @@ export async function executePlan(given: ExecutePlanInputs): Promise<RunOutcome>
   } finally {
     await lock.release();
   }
-}
-
-async function checkRunDisk(
-  { need, force }: { need: DiskNeed; force: boolean },
-  { directory }: RunPaths,
-  emit: (event: RunEvent) => void,
-): Promise<void> {
-  const warn = (message: string) => emit({ event: "warning", message });
-  await checkDisk({ directory, need, force, warn });
 }

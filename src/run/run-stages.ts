@@ -1,6 +1,6 @@
 /** @file The stages of a run, from the first that can start to the last that has ended. */
 import { totalmem } from "node:os";
-import { DllmError, ExitCode } from "../base/errors.js";
+import { ExitCode } from "../base/errors.js";
 import { createRedactor } from "../base/redact.js";
 import type { Plan } from "../plan/plan.js";
 import type { PlannedStage, StageResult } from "../plan/stage.js";
@@ -10,11 +10,11 @@ import { systemClock, type RunOutcome, type SettledInputs } from "./execution.js
 import type { StageOutcome } from "./judge-exit.js";
 import type { RunPaths } from "./run-paths.js";
 import type { RunRequests } from "./run-requests.js";
+import { startRun } from "./run-start.js";
 import { createScheduler, type Grant, type Task } from "./scheduler.js";
 import type { Selection } from "./selection.js";
 import { jobMaker, lastJob } from "./stage-job.js";
 import { runStage, type StageRun } from "./stage-runner.js";
-import type { Store } from "./store.js";
 import { openTrials, type Trials } from "./trials.js";
 
 export interface RunStagesInputs {
@@ -25,14 +25,17 @@ export interface RunStagesInputs {
   emit: (event: RunEvent) => void;
 }
 
-/** Runs the selected stages. @throws DllmError 66 when one needs what is neither selected nor finished */
+/**
+ * Runs the selected stages.
+ * @throws DllmError 66 when one needs what is neither selected nor finished, 74 when the disk is
+ * too small
+ */
 export async function runStages(world: RunStagesInputs): Promise<Omit<RunOutcome, "directory">> {
   const { inputs, selection, paths, requests, emit } = world;
   const { plan, store, jobs, cores, clock = systemClock } = inputs;
   const stages = plan.stages.filter(({ id }) => selection.selected.has(id));
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
-  checkGivens(plan, stages, store);
-  announce(world, stages);
+  await startRun(world, stages);
 
   const keepGoing = inputs.keepGoing || plan.sweep !== undefined;
   const trials = hasSweep(plan) ? await openTrials({ plan, store, paths, emit }) : undefined;
@@ -180,43 +183,6 @@ export async function runStages(world: RunStagesInputs): Promise<Omit<RunOutcome
   return isEnding() && reused.length + ran.length + skipped.length < stages.length
     ? { ...base, status: "stopped", exitCode: ExitCode.temporary }
     : { ...base, status: "ok", exitCode: ExitCode.ok };
-}
-
-/** Whatever is not selected and needed must be there already. */
-function checkGivens(plan: Plan, stages: readonly PlannedStage[], store: Store): void {
-  const selected = new Set(stages.map(({ id }) => id));
-  const fingerprints = new Map(plan.stages.map(({ id, fingerprint }) => [id, fingerprint]));
-  for (const { id, needs } of stages) {
-    const missing = needs.find(
-      (need) => !selected.has(need) && !store.finished(fingerprints.get(need)!),
-    );
-    if (missing === undefined) continue;
-    throw new DllmError(
-      `stage ${id} cannot be run from here: it needs ${missing}, which is not finished`,
-      {
-        exitCode: ExitCode.notFound,
-        details: [`run without --from, or from ${missing} on`],
-      },
-    );
-  }
-}
-
-function announce(
-  { inputs, selection, paths, emit }: RunStagesInputs,
-  stages: readonly PlannedStage[],
-): void {
-  const { name, sweep } = inputs.plan;
-  emit({
-    event: "run-started",
-    run: name,
-    directory: paths.directory,
-    stages: stages.map(({ id, kind, action, reason, fingerprint }) =>
-      selection.anew.has(id)
-        ? { id, kind, action: "run", reason: "anew (--from)", fingerprint }
-        : { id, kind, action, reason, fingerprint },
-    ),
-    ...(sweep && { trials: sweep.trials.length }),
-  });
 }
 
 function hasSweep(plan: Plan): plan is Plan & { sweep: SweepPlan } {

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { injectFault } from "../../src/base/fault.js";
 import { openJsonLines, readJsonLines } from "../../src/base/json-lines.js";
 import { sanitize } from "../../src/base/sanitize.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
@@ -43,6 +44,22 @@ test("a line never contains a line break", async () => {
     const file = openJsonLines(join(directory, "x"), { tornPath: join(directory, "torn") });
     expect(() => file.append("a\nb")).toThrow(/contains a newline/);
     file.close();
+    return Promise.resolve();
+  });
+});
+
+test.each(["append", "fsync"])("nothing is appended after a failed %s", async (point) => {
+  await inTemporaryDirectory((directory) => {
+    const path = join(directory, "x.jsonl");
+    const file = openJsonLines(path, { tornPath: join(directory, "torn"), durable: true });
+    file.append('{"step":1}');
+    injectFault(`${point}:1:enospc`);
+    expect(() => file.append('{"step":2}')).toThrow(/ENOSPC/);
+    injectFault(undefined);
+    const left = readFileSync(path, "utf8");
+    expect(() => file.append('{"step":3}')).toThrow(/ENOSPC/);
+    file.close();
+    expect(readFileSync(path, "utf8")).toBe(left);
     return Promise.resolve();
   });
 });

@@ -64,6 +64,13 @@ export const mutations: readonly Mutation[] = [
     tests: power,
   },
   {
+    name: "lines are appended after one that could not be",
+    file: "base/files.ts",
+    find: "if (failure) throw failure.error;",
+    replace: "",
+    tests: "test/base/json-lines.test.ts",
+  },
+  {
     name: "a new journal's name is not forced to the disk",
     file: "base/files.ts",
     find: "if (durable && isNew) syncDirectory(dirname(path));",

@@ -106,29 +106,22 @@ describe("disk", () => {
       ["export", 400],
     ]),
   };
-  const check = async (free: number | undefined, force = false) => {
-    const warnings: string[] = [];
-    await checkDisk({
-      ...{ directory: "/runs", need, force },
-      warn: (line) => warnings.push(line),
-      freeBytes: () => Promise.resolve(free),
-    });
-    return warnings;
-  };
+  const check = (free: number | undefined, force = false) =>
+    checkDisk({ directory: "/runs", need, force, freeBytes: () => Promise.resolve(free) });
 
   test("enough or unknown is silent, little is a warning", async () => {
-    expect(await check(1500)).toEqual([]);
-    expect(await check(undefined)).toEqual([]);
-    expect(await check(1499)).toEqual([
+    expect(await check(1500)).toBeUndefined();
+    expect(await check(undefined)).toBeUndefined();
+    expect(await check(1499)).toBe(
       "warning: /runs has 1.5 KiB (1499 bytes) free, and the run needs about 1000 B (1000 bytes)\n" +
         "  largest: stage sft with about 600 B (600 bytes) of checkpoints and output\n" +
         "  free some space, choose another --runs directory, or lower save_total_limit",
-    ]);
+    );
   });
 
   test("too little is refused, unless forced", async () => {
     await expect(check(999)).rejects.toMatchObject({ exitCode: 74 });
-    expect(await check(999, true)).toHaveLength(1);
+    expect(await check(999, true)).toMatch(/^warning: /);
   });
 });
 
