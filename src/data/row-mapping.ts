@@ -5,6 +5,7 @@
 import type { JsonObject } from "../base/json.js";
 import { messagesOf } from "./chat-rows.js";
 import type { ChatMessage } from "./chat-template.js";
+import type { DatasetPart } from "./dataset-args.js";
 import { invalidData, type SourceRow } from "./formats/row.js";
 import { knownDataset, type KnownDataset, type RowMapping } from "./known-datasets.js";
 
@@ -13,6 +14,8 @@ export interface RowReader {
   text(row: SourceRow): string;
   /** @throws DllmError 65 */
   messages(row: SourceRow): ChatMessage[];
+  /** Whether the row is a text rather than a conversation, where the recipe does not say. */
+  isText(row: SourceRow): boolean;
   /** Whether the row is of the language that the recipe asks for. */
   isWanted(row: SourceRow): boolean;
 }
@@ -22,10 +25,46 @@ const mappingOptions = ["messages", "prompt", "completion", "text"] as const;
 /** The options of a dataset that say how its rows are read. */
 export const rowOptions: readonly string[] = [...mappingOptions, "lang"];
 
+/** The columns that a section reads: of its texts or of its conversations. */
+const columnsOf = {
+  pretrain: ["text"],
+  sft: ["messages", "prompt", "completion"],
+} as const;
+
+/**
+ * Refuses columns that contradict each other, or that a section would silently not read.
+ * @param section without, as for a tokenizer, both texts and conversations are read
+ * @throws DllmError 65
+ */
+export function checkColumns(
+  { name, options }: Pick<DatasetPart, "name" | "options">,
+  section?: keyof typeof columnsOf,
+): void {
+  const named = mappingOptions.filter((key) => options[key] !== undefined);
+  const read: readonly string[] = section === undefined ? mappingOptions : columnsOf[section];
+  const unread = named.find((key) => !read.includes(key));
+  if (unread !== undefined) {
+    throw invalidData(`dataset "${name}": ${section} does not read the column "${unread}"`, [
+      `expected ${read.join(", ")}, or no column: it is found by its name`,
+    ]);
+  }
+  if (named.includes("prompt") !== named.includes("completion")) {
+    throw invalidData(`dataset "${name}": prompt and completion go together`, [
+      "expected both, such as [prompt:question,completion:answer]",
+    ]);
+  }
+  const kinds = ["messages", "prompt", "text"].filter((key) => options[key] !== undefined);
+  if (kinds.length > 1) {
+    throw invalidData(`dataset "${name}": both ${kinds.join(" and ")} are named`, [
+      "expected one of: messages; prompt and completion; text",
+    ]);
+  }
+}
+
 /**
  * Returns how the rows of a dataset are read: as its options say, else as the reference reads it,
  * else by their columns.
- * @throws DllmError 65 for options that contradict each other or do nothing
+ * @throws DllmError 65 for a language that does nothing
  */
 export function rowReader({
   name,
@@ -44,18 +83,23 @@ export function rowReader({
       options[key] === undefined ? [] : [[key, String(options[key])]],
     ),
   );
-  if ((declared.prompt === undefined) !== (declared.completion === undefined)) {
-    throw invalidData(`dataset "${name}": prompt and completion go together`, [
-      "expected both, such as [prompt:question,completion:answer]",
-    ]);
-  }
   const mapping = Object.keys(declared).length > 0 ? declared : (known?.rows ?? {});
   const messages = (row: SourceRow) => messagesBy(mapping, row);
   return {
     messages,
+    isText: (row) => isText(mapping, row),
     text: (row) => textOf(row, mapping.text ?? textField),
     isWanted: languageFilter({ name, config, known, lang: options["lang"], messages }),
   };
+}
+
+const conversationColumns = ["messages", "instruction", "conversations", "prompt", "question"];
+
+/** A mapping says it; else a paragraph is a text, and so is a row with no column of a conversation. */
+function isText(mapping: RowMapping, { value }: SourceRow): boolean {
+  if (typeof value === "string" || mapping.text !== undefined) return true;
+  if (mapping.messages !== undefined || mapping.prompt !== undefined) return false;
+  return conversationColumns.every((column) => value[column] === undefined);
 }
 
 function languageFilter({

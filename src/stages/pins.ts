@@ -8,9 +8,11 @@ import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
 import { datasetParts, type DatasetPart } from "../data/dataset-args.js";
 import { isHubName } from "../data/hub-name.js";
+import { checkColumns } from "../data/row-mapping.js";
 import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";
+import type { DatasetArgs } from "../recipe/schema.js";
 import { trainingSections } from "../recipe/stage-sections.js";
 import { isModelFile, isTokenizerFile } from "./model-files.js";
 
@@ -79,20 +81,26 @@ export interface RecipeDatasets {
 
 /**
  * Returns the datasets that a recipe names, without looking for them.
- * @throws RecipeError for a string that is not of the grammar
+ * @throws RecipeError for a string that is not of the grammar, or columns that are not read
  */
 export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
   const { tokenizer, dataset_separators: separators } = loaded.recipe;
-  const named = trainingSections(loaded.recipe).map(({ keyPath, settings }) => ({
-    keyPath: `${keyPath}.dataset_args`,
-    args: settings.dataset_args,
-  }));
+  const named: { keyPath: string; args: DatasetArgs; kind?: "pretrain" | "sft" }[] =
+    trainingSections(loaded.recipe).map(({ keyPath, kind, settings }) => ({
+      keyPath: `${keyPath}.dataset_args`,
+      args: settings.dataset_args,
+      kind,
+    }));
   const train = tokenizer?.train;
   if (train !== undefined) {
     named.unshift({ keyPath: TOKENIZER_DATASETS, args: train.dataset_args });
   }
-  return named.map(({ keyPath, args }) => {
-    const parts = loaded.at(keyPath, () => datasetParts(args, separators));
+  return named.map(({ keyPath, args, kind }) => {
+    const parts = loaded.at(keyPath, () => {
+      const found = datasetParts(args, separators);
+      for (const part of found) checkColumns(part, kind);
+      return found;
+    });
     return { keyPath, parts };
   });
 }

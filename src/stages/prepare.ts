@@ -11,12 +11,12 @@ import type { JsonObject } from "../base/json.js";
 import { SMALLEST_VOCAB_SIZE, bpeTokenizerFiles, trainBpe } from "../data/bpe-trainer.js";
 import { chatRenderer, defaultChatTemplate } from "../data/chat-template.js";
 import { pinnedRepository, sourceRows } from "../data/open-source.js";
-import type { SourceRow } from "../data/formats/row.js";
 import { limitSplits } from "../data/splits.js";
 import { pinnedFilePieces } from "../data/sources.js";
 import { loadTokenizer, resolvedTokenizerConfig } from "../data/tokenizer.js";
 import { listFiles } from "../hub/repository.js";
 import { downloadFiles } from "../hub/snapshot.js";
+import { openWeights } from "../model/weight-files.js";
 import type {
   HubRevision,
   PinnedFile,
@@ -42,12 +42,15 @@ export const run: StageImplementation = async (context) => {
   }
 };
 
-/** Brings a model that exists into the store. */
+/** Brings a model that exists into the store, its weights checked. */
 async function prepareModel(
   context: StageContext,
   params: PrepareModelParams,
 ): Promise<JsonObject> {
   const { files, bytes } = await bringFiles(context, params, isModelFile);
+  // An index may name shards that are not there, or lead out of the directory.
+  const weights = await openWeights(context.outputDirectory);
+  await weights.close();
   context.log(`${params.name}: ${files} files, ${bytes} bytes`);
   return { bytes };
 }
@@ -161,7 +164,7 @@ async function trainTokenizer(
     for await (const row of sourceRows(source)) {
       if (!wanted.has(id++)) continue;
       if (row.problem !== undefined) throw row.problem;
-      texts.push(isText(row) ? reader.text(row) : render(reader.messages(row)));
+      texts.push(reader.isText(row) ? reader.text(row) : render(reader.messages(row)));
     }
   }
   context.progress({ done: 0, unit: "merge", message: `training on ${texts.length} rows` });
@@ -171,13 +174,4 @@ async function trainTokenizer(
     await writeFile(join(context.outputDirectory, file), jsonText(content));
   }
   context.log(`trained ${trained.merges.length} merges on ${texts.length} rows`);
-}
-
-/** Whether a row is read as a text: a paragraph, or a row with one and no conversation. */
-function isText({ value }: SourceRow): boolean {
-  if (typeof value === "string") return true;
-  const isChat = ["messages", "instruction", "conversations", "prompt", "question"].some(
-    (column) => value[column] !== undefined,
-  );
-  return !isChat;
 }

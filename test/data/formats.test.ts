@@ -127,6 +127,15 @@ test("a line of 10 MB is a row; a bomb is none", async () => {
   expect(line).toContain("endless.jsonl:1: a line of more than 67108864 bytes");
 });
 
+test("zstd: a frame that the zstd program wrote, and one that is cut", async () => {
+  const frame = Buffer.from("KLUv/QRo1QAAiHsidGV4dCI6ImEifQpiIn0KAgAorhJAm18lOPpS", "base64");
+  const rows = await rowsOf(put("real.jsonl.zst", frame));
+  expect(rows.map(({ value }) => value)).toEqual([{ text: "a" }, { text: "b".repeat(300) }]);
+  expect(await errorOf(put("cut.jsonl.zst", frame.subarray(0, 20)))).toContain(
+    "cut.jsonl.zst: cannot be decompressed",
+  );
+});
+
 test("damaged files", async () => {
   expect(await errorOf(put("cut.jsonl.gz", gzipSync(jsonl).subarray(0, 30)))).toContain(
     "cut.jsonl.gz: cannot be decompressed: unexpected end of file",

@@ -211,11 +211,17 @@ test("a model that is brought is copied, checked while read", async () => {
   const model = join(base, "model");
   mkdirSync(model);
   writeFileSync(join(model, "config.json"), "{}");
-  writeFileSync(join(model, "model.safetensors"), Buffer.alloc(3 << 20, 7));
+  const dataBytes = 3 << 20;
+  const tensor = { dtype: "F32", shape: [dataBytes / 4], data_offsets: [0, dataBytes] };
+  const header = Buffer.from(JSON.stringify({ weight: tensor }));
+  const headerBytes = Buffer.alloc(8);
+  headerBytes.writeBigUInt64LE(BigInt(header.length));
+  const weights = Buffer.concat([headerBytes, header, Buffer.alloc(dataBytes, 7)]);
+  writeFileSync(join(model, "model.safetensors"), weights);
   const files = await pinFiles(model, ["config.json", "model.safetensors"]);
   locations["model"] = model;
   const { directory, figures } = await prepare({ task: "model", name: "model", files });
-  expect(figures).toEqual({ bytes: (3 << 20) + 2 });
+  expect(figures).toEqual({ bytes: weights.length + 2 });
   expect(await pinFiles(directory, ["config.json", "model.safetensors"])).toEqual(files);
 });
 

@@ -4,6 +4,7 @@ import { extname } from "node:path";
 import { createGunzip } from "node:zlib";
 import { DllmError, errorCode, errorMessage } from "../../base/errors.js";
 import { ioError } from "../../base/fs.js";
+import { recogniseForeignContent } from "../../hub/foreign-content.js";
 import { invalidData } from "./row.js";
 
 const READ_BYTES = 1 << 20;
@@ -33,6 +34,7 @@ export async function* contentOf(path: string): AsyncGenerator<Buffer> {
   let written = 0;
   try {
     for await (const piece of decompressed(path, raw)) {
+      if (written === 0) refuseForeign(path, piece);
       written += piece.length;
       if (written > HARMLESS_BYTES && written > LARGEST_RATIO * read) {
         throw invalidData(`${path}: expands to more than ${LARGEST_RATIO} times its size`, [
@@ -55,6 +57,17 @@ export async function* contentOf(path: string): AsyncGenerator<Buffer> {
   } finally {
     raw.destroy();
   }
+}
+
+/** A clone without its large files, or a login page, would be read as one bad row. */
+function refuseForeign(path: string, head: Buffer): void {
+  const foreign = recogniseForeignContent(head);
+  // A text may well be about HTML.
+  if (foreign === undefined || (formatOf(path) === ".txt" && !foreign.includes("LFS"))) return;
+  throw invalidData(`${path}: not the data itself`, [
+    `found: ${foreign}`,
+    "fetch the file again; in a clone, run: git lfs pull",
+  ]);
 }
 
 async function* decompressed(
