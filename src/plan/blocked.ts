@@ -6,7 +6,10 @@ import type { PlannedStage, StageSpec } from "./stage.js";
 const SHOWN = 10;
 
 /** Returns why a stage cannot run, in one line; undefined when it can. */
-export function blockedReason({ params, hardware }: StageSpec): string | undefined {
+export function blockedReason({
+  params,
+  hardware,
+}: Pick<StageSpec, "params" | "hardware">): string | undefined {
   if ("benchmark" in params) {
     return `this version has no harness for the benchmark ${String(params["benchmark"])}`;
   }

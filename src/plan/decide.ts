@@ -2,7 +2,6 @@
 import type { LoadedRecipe } from "../recipe/load.js";
 import { describeChanges } from "./changes.js";
 import { codeVersions } from "./code-version.js";
-import { neededIds } from "./dag.js";
 import type { ExistingStage } from "./plan.js";
 import type { PlannedStage, StageAction, StageKind } from "./stage.js";
 import type { RecipeStage } from "./stages-of-recipe.js";
@@ -10,11 +9,15 @@ import type { RecipeStage } from "./stages-of-recipe.js";
 /** Returns what a stage of the recipe was in the previous plan. */
 export type EarlierStage = (id: string) => PlannedStage | undefined;
 
+/** A stage of a recipe with its identity. */
+export interface IdentifiedStage {
+  stage: RecipeStage;
+  fingerprint: string;
+  /** By input name; where stages of the recipe are the same, the first of them. */
+  inputs: Readonly<Record<string, IdentifiedStage>>;
+}
+
 export interface DecisionInputs {
-  /** The stage's fingerprint. */
-  identity: string;
-  /** Those of the stages beside it. */
-  fingerprints: ReadonlyMap<string, string>;
   found: ExistingStage | undefined;
   before: EarlierStage;
   codeVersionsBefore: Readonly<Record<StageKind, number>> | undefined;
@@ -24,28 +27,32 @@ export interface DecisionInputs {
 
 /** Returns the action of a stage and its reason, in one line. */
 export function decide(
-  stage: RecipeStage,
+  identified: IdentifiedStage,
   inputs: DecisionInputs,
 ): { action: StageAction; reason: string } {
-  const { found, identity } = inputs;
+  const { found } = inputs;
   if (found?.state === "finished") return { action: "reuse", reason: "finished, verified" };
   if (found?.state === "checkpoint") {
     return { action: "resume", reason: `checkpoint at step ${found.step}` };
   }
   if (found?.state === "damaged") return { action: "run", reason: "the artifact is damaged" };
-  const before = inputs.before(stage.id);
-  if (before === undefined || before.fingerprint === identity) {
+  const before = inputs.before(identified.stage.id);
+  if (before === undefined || before.fingerprint === identified.fingerprint) {
     return { action: "run", reason: "no artifact yet" };
   }
-  return { action: "run", reason: whatChanged(stage, before, inputs) };
+  return { action: "run", reason: whatChanged(identified, before, inputs) };
 }
 
 /** The stage's own changes come first; without any, those of its inputs. */
-function whatChanged(stage: RecipeStage, before: PlannedStage, inputs: DecisionInputs): string {
-  const { fingerprints } = inputs;
-  const changedInputs = neededIds(stage).filter(
-    (id) => inputs.before(id)?.fingerprint !== fingerprints.get(id),
+function whatChanged(
+  { stage, inputs: needed }: IdentifiedStage,
+  before: PlannedStage,
+  inputs: DecisionInputs,
+): string {
+  const changed = Object.values(needed).filter(
+    (input) => inputs.before(input.stage.id)?.fingerprint !== input.fingerprint,
   );
+  const changedInputs = [...new Set(changed.map((input) => input.stage.id))];
   const inputsChange = `input${changedInputs.length > 1 ? "s" : ""} ${changedInputs.join(", ")} ${
     changedInputs.length > 1 ? "change" : "changes"
   }`;
@@ -55,8 +62,10 @@ function whatChanged(stage: RecipeStage, before: PlannedStage, inputs: DecisionI
   const [first, ...rest] = own;
   if (first !== undefined) return rest.length === 0 ? first : `${first} and ${rest.length} more`;
   if (changedInputs.length > 0) return inputsChange;
-  if (JSON.stringify(before.inputs) !== JSON.stringify(stage.inputs)) {
-    return `inputs changed ${Object.values(before.inputs).join(", ")} -> ${Object.values(stage.inputs).join(", ")}`;
+  const now = Object.values(needed).map((input) => input.stage.id);
+  const was = Object.values(before.inputs);
+  if (was.join() !== now.join()) {
+    return `inputs changed ${was.join(", ")} -> ${now.join(", ")}`;
   }
   return "no artifact yet";
 }

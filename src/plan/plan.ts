@@ -6,16 +6,16 @@ import { createMemo, noMemo, type Memo } from "../base/memo.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import type { Expectation, Reproduces } from "../recipe/schema.js";
 import { trainingSections } from "../recipe/stage-sections.js";
+import { writtenBatch } from "./batch.js";
 import { blockedReason } from "./blocked.js";
 import { codeVersions } from "./code-version.js";
 import { topologicalOrder, neededIds } from "./dag.js";
-import { decide, type EarlierStage } from "./decide.js";
+import { decide, type EarlierStage, type IdentifiedStage } from "./decide.js";
 import { fingerprint } from "./fingerprint.js";
-import { writtenBatch } from "./batch.js";
 import { resolveHardware } from "./hardware.js";
 import type { Locations, Pins } from "./pins.js";
 import type { Outcome } from "./problem.js";
-import type { PlannedStage, StageKind, StageSpec } from "./stage.js";
+import type { PlannedStage, StageKind } from "./stage.js";
 import { stagesOfRecipe, type RecipeStage, type StageHardwareOf } from "./stages-of-recipe.js";
 import { earlyTerminationOf, expandSweep } from "./sweep.js";
 import type { PlannedTrial, SweepPlan } from "./trials.js";
@@ -92,17 +92,14 @@ export function planRun(inputs: PlanInputs): Plan {
 }
 
 function planOne(loaded: LoadedRecipe, inputs: PlanInputs): PlannedStage[] {
-  const identified = identify(loaded, inputs);
-  const idOf = new Map(identified.map((each) => [each.stage.id, each.stage.id]));
   const { previous } = inputs;
-  const before = (id: string) => previous?.stages.find((stage) => stage.id === id);
-  return finishStages(identified, { ...inputs, loadedAgain: () => loaded, idOf, before });
-}
-
-/** A stage of a recipe with its identity. */
-interface IdentifiedStage {
-  stage: RecipeStage;
-  fingerprint: string;
+  const context: FinishContext = {
+    ...inputs,
+    loadedAgain: () => loaded,
+    planId: ({ stage }) => stage.id,
+    before: (id) => previous?.stages.find((stage) => stage.id === id),
+  };
+  return identify(loaded, inputs).map((each) => finishStage(each, context));
 }
 
 /** Returns the stages of a recipe in order, without those that only repeat an earlier one. */
@@ -113,7 +110,7 @@ function identify(
 ): IdentifiedStage[] {
   const stages = recipeStages(loaded, inputs, memo);
   const byId = new Map<string, IdentifiedStage>();
-  const byFingerprint = new Map<string, IdentifiedStage>();
+  const prepared = new Map<string, IdentifiedStage>();
   const ordered: IdentifiedStage[] = [];
   for (const stage of topologicalOrder(stages)) {
     const made = Object.values(stage.inputs).map((id) => byId.get(id)!);
@@ -121,11 +118,10 @@ function identify(
       withIdentity(stage, byId),
     );
     // Trainings on the same data prepare it once.
-    const same =
-      stage.kind === "prepare" ? byFingerprint.get(identified.fingerprint) : undefined;
+    const same = prepared.get(identified.fingerprint);
     byId.set(stage.id, same ?? identified);
     if (same !== undefined) continue;
-    byFingerprint.set(identified.fingerprint, identified);
+    if (stage.kind === "prepare") prepared.set(identified.fingerprint, identified);
     ordered.push(identified);
   }
   return ordered;
@@ -136,14 +132,14 @@ function withIdentity(
   made: ReadonlyMap<string, IdentifiedStage>,
 ): IdentifiedStage {
   const { kind, params } = stage;
-  const ids: Record<string, string> = {};
-  const inputs: Record<string, string> = {};
+  const inputs: Record<string, IdentifiedStage> = {};
+  const fingerprints: Record<string, string> = {};
   for (const [name, id] of Object.entries(stage.inputs)) {
     const input = made.get(id)!;
-    ids[name] = input.stage.id;
-    inputs[name] = input.fingerprint;
+    inputs[name] = input;
+    fingerprints[name] = input.fingerprint;
   }
-  return { stage: { ...stage, inputs: ids }, fingerprint: fingerprint({ kind, params, inputs }) };
+  return { stage, inputs, fingerprint: fingerprint({ kind, params, inputs: fingerprints }) };
 }
 
 /**
@@ -181,91 +177,74 @@ function hardwareOf(loaded: LoadedRecipe, memo: Memo): StageHardwareOf {
 interface FinishContext extends PlanInputs {
   /** The recipe that the stages are of, or the trial. */
   loadedAgain: () => LoadedRecipe;
-  /** A stage's id in its recipe to its id in the plan. */
-  idOf: ReadonlyMap<string, string>;
+  /** The id of a stage in the plan. */
+  planId: (identified: IdentifiedStage) => string;
   /** The stage of the previous plan that a stage of the recipe was. */
   before: EarlierStage;
 }
 
-function finishStages(
-  identified: readonly IdentifiedStage[],
-  { idOf, existing, before, previous, loadedAgain }: FinishContext,
-): PlannedStage[] {
-  const fingerprints = new Map(identified.map((each) => [each.stage.id, each.fingerprint]));
-  return identified.map(({ stage, fingerprint: identity }) => {
-    const spec = specOf(stage, idOf);
-    const blocked = blockedReason(spec);
-    return {
-      ...spec,
-      fingerprint: identity,
-      ...decide(stage, {
-        identity,
-        fingerprints,
-        found: existing(identity),
-        before,
-        codeVersionsBefore: previous?.codeVersions,
-        loaded: loadedAgain,
-      }),
-      needs: neededIds(spec),
-      ...(blocked !== undefined && { blocked }),
-    };
+function finishStage(
+  identified: IdentifiedStage,
+  { planId, existing, before, previous, loadedAgain }: FinishContext,
+): PlannedStage {
+  const { stage, fingerprint: identity } = identified;
+  const { kind, params, hardware, locations, estimate } = stage;
+  const inputs: Record<string, string> = {};
+  for (const [name, input] of Object.entries(identified.inputs)) inputs[name] = planId(input);
+  const blocked = blockedReason({ params, hardware });
+  const { action, reason } = decide(identified, {
+    found: existing(identity),
+    before,
+    codeVersionsBefore: previous?.codeVersions,
+    loaded: loadedAgain,
   });
-}
-
-function specOf(
-  { id, kind, params, inputs, hardware, locations, estimate }: RecipeStage,
-  idOf: ReadonlyMap<string, string>,
-): StageSpec {
   return {
-    id: idOf.get(id)!,
+    id: planId(identified),
     kind,
     params,
-    inputs: Object.fromEntries(Object.entries(inputs).map(([name, to]) => [name, idOf.get(to)!])),
+    inputs,
     hardware,
     locations,
     ...(estimate !== undefined && { estimate }),
+    fingerprint: identity,
+    action,
+    reason,
+    needs: neededIds({ inputs }),
+    ...(blocked !== undefined && { blocked }),
   };
 }
-
-const ID_DIGITS = 12;
 
 /** Trials that have a stage in common share it; only what differs is there several times. */
 function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: SweepPlan } {
   const { loaded, previous } = inputs;
   const sweep = loaded.recipe.sweep!;
   const memo = createMemo();
-  const trials = expandTrials(loaded).map(({ id, parameters }) => {
-    return { id, parameters, identified: identify(loaded.withValues(parameters), inputs, memo) };
-  });
-  // A stage that is the same in all trials keeps its plain id.
-  const variantsOf = new Map<string, Set<string>>();
-  for (const { identified } of trials) {
-    for (const { stage, fingerprint: identity } of identified) {
-      const variants = variantsOf.get(stage.id) ?? new Set();
-      variantsOf.set(stage.id, variants.add(identity));
-    }
-  }
+  const trials = loaded
+    .at("sweep", () => expandSweep(sweep))
+    .map((trial) => ({
+      ...trial,
+      identified: identify(loaded.withValues(trial.parameters), inputs, memo),
+    }));
+  const planId = idsInSweep(trials.flatMap(({ identified }) => identified));
   const stages = new Map<string, PlannedStage>();
-  const planned: PlannedTrial[] = [];
   const earlier = new Map(previous?.stages.map((stage) => [stage.id, stage]));
   const earlierTrials = new Map(previous?.sweep?.trials.map((trial) => [trial.id, trial]));
-  for (const { id, parameters, identified } of trials) {
-    const idOf = new Map(
-      identified.map(({ stage, fingerprint: identity }) => [
-        stage.id,
-        variantsOf.get(stage.id)!.size === 1
-          ? stage.id
-          : `${stage.id}.${identity.slice(0, ID_DIGITS)}`,
-      ]),
-    );
-    const before = (local: string) => earlier.get(earlierTrials.get(id)?.stages[local] ?? local);
-    const fresh = identified.filter(({ stage }) => !stages.has(idOf.get(stage.id)!));
-    // Thousands of loaded trials would fill the memory.
-    const loadedAgain = () => loaded.withValues(parameters);
-    const all = { ...inputs, loadedAgain, idOf, before };
-    for (const stage of finishStages(fresh, all)) stages.set(stage.id, stage);
-    planned.push({ id, parameters, stages: Object.fromEntries(idOf) });
-  }
+  const planned = trials.map(({ id, parameters, identified }): PlannedTrial => {
+    const context: FinishContext = {
+      ...inputs,
+      // Thousands of loaded trials would fill the memory.
+      loadedAgain: () => loaded.withValues(parameters),
+      planId,
+      before: (local) => earlier.get(earlierTrials.get(id)?.stages[local] ?? local),
+    };
+    const ids: Record<string, string> = {};
+    for (const each of identified) {
+      const stageId = planId(each);
+      ids[each.stage.id] = stageId;
+      if (!stages.has(stageId)) stages.set(stageId, finishStage(each, context));
+    }
+    return { id, parameters, stages: ids };
+  });
   const earlyTermination = earlyTerminationOf(sweep);
   return {
     stages: [...stages.values()],
@@ -278,6 +257,24 @@ function planSweep(inputs: PlanInputs): { stages: PlannedStage[]; sweepPlan: Swe
   };
 }
 
-function expandTrials(loaded: LoadedRecipe): ReturnType<typeof expandSweep> {
-  return loaded.at("sweep", () => expandSweep(loaded.recipe.sweep!));
+const ID_DIGITS = 12;
+
+/**
+ * Returns the function that names the stages of all trials: one that is the same in all of them
+ * keeps its plain id, others are named by their content.
+ */
+function idsInSweep(all: readonly IdentifiedStage[]): (identified: IdentifiedStage) => string {
+  const unique = new Set(all);
+  const variantsOf = new Map<string, Set<string>>();
+  for (const { stage, fingerprint: identity } of unique) {
+    const variants = variantsOf.get(stage.id) ?? new Set();
+    variantsOf.set(stage.id, variants.add(identity));
+  }
+  const ids = new Map<IdentifiedStage, string>();
+  for (const identified of unique) {
+    const { stage, fingerprint: identity } = identified;
+    const isShared = variantsOf.get(stage.id)!.size === 1;
+    ids.set(identified, isShared ? stage.id : `${stage.id}.${identity.slice(0, ID_DIGITS)}`);
+  }
+  return (identified) => ids.get(identified)!;
 }

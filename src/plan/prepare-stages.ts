@@ -60,18 +60,21 @@ export function prepareTokenizer({ recipe, pins }: StageInputs): StageDraft {
 export function prepareData(inputs: StageInputs, section: TrainingSection): StageDraft {
   const { keyPath } = section;
   const sources = datasetsOf(inputs.pins, `${keyPath}.dataset_args`);
-  const params =
-    section.kind === "pretrain"
-      ? textParams(section.settings as PretrainSettings)
-      : chatParams(section.settings as SftSettings);
   return {
     id: dataStage(section.id),
     kind: "prepare",
     inputs: { tokenizer: TOKENIZER_STAGE },
-    params: { ...params, sources, seed: inputs.recipe.seed },
+    params: { ...dataParams(section), sources, seed: inputs.recipe.seed },
     origins: { "": keyPath, sources: `${keyPath}.dataset_args`, seed: "seed" },
     sources: sources.map(({ name }) => name),
   };
+}
+
+/** Returns the settings of a training that decide how its data is prepared. */
+export function dataParams({ kind, settings }: TrainingSection) {
+  return kind === "pretrain"
+    ? textParams(settings as PretrainSettings)
+    : chatParams(settings as SftSettings);
 }
 
 function textParams(settings: PretrainSettings) {

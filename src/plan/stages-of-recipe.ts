@@ -9,7 +9,7 @@ import {
 } from "../recipe/stage-sections.js";
 import { evaluationStages, exportStage } from "./evaluation-stages.js";
 import type { ResolvedHardware, ResolvedTrainingHardware } from "./hardware.js";
-import { prepareData, prepareModel, prepareTokenizer } from "./prepare-stages.js";
+import { dataParams, prepareData, prepareModel, prepareTokenizer } from "./prepare-stages.js";
 import type { StageDraft, StageInputs } from "./stage-draft.js";
 import type { StageSpec } from "./stage.js";
 import { trainingStage } from "./training-stages.js";
@@ -49,7 +49,7 @@ export function stagesOfRecipe(
   }
   // All data first: what is wrong with it shows before anything is trained.
   for (const section of trainings) {
-    const parts = [pins, written(section), seed];
+    const parts = [pins, seed, ...Object.values(dataParams(section))];
     drafts.push(memo(`data ${section.id}`, parts, () => prepareData(inputs, section)));
   }
   for (const section of trainings) {

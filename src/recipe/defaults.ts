@@ -42,11 +42,12 @@ function fillMap(
   context: FillContext,
 ): Record<string, unknown> {
   const filled: Record<string, unknown> = {};
+  const section = [...sectionPath(path, context), ""].join(".");
   for (const [key, field] of Object.entries(fields)) {
     const fieldPath = [...path, key];
     const written = node?.type === "map" ? node.entries.get(key)?.value : undefined;
     if (written !== undefined && isInvalid(fieldPath, context.invalid)) continue;
-    const dependent = context.dependent.get(sectionPath(fieldPath, context).join("."));
+    const dependent = context.dependent.get(section + key);
     if (written !== undefined) {
       filled[key] = fillValue(field.shape, written, fieldPath, context);
     } else if (field.shape.type === "map") {

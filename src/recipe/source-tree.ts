@@ -150,9 +150,11 @@ const NO_ENTRY: NamedEntry = { entry: undefined, parts: 1 };
 
 /** Returns the entry that a path names first: a sweep's parameters have dots in their keys. */
 export function entryAt({ entries }: MapNode, path: KeyPath): NamedEntry {
-  for (let parts = 1; parts <= path.length; parts++) {
-    const entry = entries.get(path.slice(0, parts).join("."));
-    if (entry !== undefined) return { entry, parts };
+  let key = "";
+  for (const [index, part] of path.entries()) {
+    key = index === 0 ? part : `${key}.${part}`;
+    const entry = entries.get(key);
+    if (entry !== undefined) return { entry, parts: index + 1 };
   }
   return NO_ENTRY;
 }
