@@ -27,6 +27,7 @@ const supervision: readonly SuiteRow[] = [
   ["P14", "killed by the kernel for lack of memory", "kernel kills for lack of memory"],
   ["P16", "a hang", "a hang is noticed"],
   ["P17", "a flood of output", "a flood of output"],
+  ["P18", "output onto a full disk", "output that cannot be written does not end the run"],
 ];
 
 const data: readonly SuiteRow[] = [

@@ -1,11 +1,11 @@
 /** @file Supervision of real stage processes: deaths, hangs, leftovers, floods, signals. */
-import { mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { lockHolder } from "../../src/base/lock.js";
 import { readRunStatus } from "../../src/run/run-status.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
-import { isRunning, type Toy } from "./toy-runs.js";
+import { isRunning, runToy, type Toy } from "./toy-runs.js";
 import {
   bundleUnruly,
   eventsOf,
@@ -261,6 +261,19 @@ test("a reader of the events that goes away does not end the run", async () => {
     run.child.stdout!.destroy();
     run.child.kill("SIGUSR2");
     expect(await run.exited).toMatchObject({ code: 0, stderr: "" });
+    expect(readRunStatus(join(runs, "toy")).state).toBe("finished");
+  });
+});
+
+test("output that cannot be written does not end the run, and is said by the exit code", async (context) => {
+  if (!existsSync("/dev/full")) return context.skip("there is no /dev/full here");
+  await inTemporaryDirectory(async (runs) => {
+    const full = ["sh", "-c", 'exec "$@" > /dev/full', "sh"];
+    const plan = unrulyPlan({ a: { steps: 2 } });
+    expect(await runToy(toy, runs, plan, {}, full)).toMatchObject({
+      code: 74,
+      stderr: "error: cannot write the standard output: ENOSPC: no space left on device, write\n",
+    });
     expect(readRunStatus(join(runs, "toy")).state).toBe("finished");
   });
 });
