@@ -7,6 +7,7 @@ export {
   ioError,
   linkAtomic,
   makeDirectory,
+  openForAppending,
   readJson,
   removePath,
   renamePath,
@@ -20,6 +21,7 @@ export {
   writeFile,
   writeFileAtomic,
   writeJson,
+  type AppendFile,
   type FileData,
 } from "./files.js";
 export {

@@ -63,7 +63,8 @@ export function estimateDiskNeed(
         return model + kept * STATE_COPIES * model;
       }
       case "prepare":
-        return sum(filesOf(stage)) ?? 0;
+        // Of a stream only what is held out is written.
+        return stage.params["streaming"] === true ? 0 : (sum(filesOf(stage)) ?? 0);
       case "export": {
         const { formats } = (stage.params as unknown as ExportParams).export;
         return formats.length * (modelBytes(stage.inputs["model"]) ?? 0);

@@ -5,9 +5,9 @@
 import type { JsonObject } from "../base/json.js";
 import { messagesOf } from "./chat-rows.js";
 import type { ChatMessage } from "./chat-template.js";
-import type { DatasetPart } from "./dataset-args.js";
 import { invalidData, type SourceRow } from "./formats/row.js";
 import { knownDataset, type KnownDataset, type RowMapping } from "./known-datasets.js";
+import { columnOptions } from "./row-columns.js";
 
 export interface RowReader {
   /** @throws DllmError 65 */
@@ -18,47 +18,6 @@ export interface RowReader {
   isText(row: SourceRow): boolean;
   /** Whether the row is of the language that the recipe asks for. */
   isWanted(row: SourceRow): boolean;
-}
-
-const mappingOptions = ["messages", "prompt", "completion", "text"] as const;
-
-/** The options of a dataset that say how its rows are read. */
-export const rowOptions: readonly string[] = [...mappingOptions, "lang"];
-
-/** The columns that a section reads: of its texts or of its conversations. */
-const columnsOf = {
-  pretrain: ["text"],
-  sft: ["messages", "prompt", "completion"],
-} as const;
-
-/**
- * Refuses columns that contradict each other, or that a section would silently not read.
- * @param section without, as for a tokenizer, both texts and conversations are read
- * @throws DllmError 65
- */
-export function checkColumns(
-  { name, options }: Pick<DatasetPart, "name" | "options">,
-  section?: keyof typeof columnsOf,
-): void {
-  const named = mappingOptions.filter((key) => options[key] !== undefined);
-  const read: readonly string[] = section === undefined ? mappingOptions : columnsOf[section];
-  const unread = named.find((key) => !read.includes(key));
-  if (unread !== undefined) {
-    throw invalidData(`dataset "${name}": ${section} does not read the column "${unread}"`, [
-      `expected ${read.join(", ")}, or no column: it is found by its name`,
-    ]);
-  }
-  if (named.includes("prompt") !== named.includes("completion")) {
-    throw invalidData(`dataset "${name}": prompt and completion go together`, [
-      "expected both, such as [prompt:question,completion:answer]",
-    ]);
-  }
-  const kinds = ["messages", "prompt", "text"].filter((key) => options[key] !== undefined);
-  if (kinds.length > 1) {
-    throw invalidData(`dataset "${name}": both ${kinds.join(" and ")} are named`, [
-      "expected one of: messages; prompt and completion; text",
-    ]);
-  }
 }
 
 /**
@@ -79,7 +38,7 @@ export function rowReader({
 }): RowReader {
   const known = knownDataset(name);
   const declared: RowMapping = Object.fromEntries(
-    mappingOptions.flatMap((key) =>
+    columnOptions.flatMap((key) =>
       options[key] === undefined ? [] : [[key, String(options[key])]],
     ),
   );

@@ -19,7 +19,7 @@ import { formatOf } from "./formats/bytes.js";
 import { isReadable, readableEndings } from "./formats/file-rows.js";
 import { chooseFiles, datasetLayout } from "./hub-layout.js";
 import { knownDataset } from "./known-datasets.js";
-import { rowOptions } from "./row-mapping.js";
+import { rowOptions } from "./row-columns.js";
 
 const SPLITS = ["train", "test"];
 const NPM_PREFIX = "npm:";

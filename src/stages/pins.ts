@@ -8,7 +8,7 @@ import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
 import { datasetParts, type DatasetPart } from "../data/dataset-args.js";
 import { isHubName } from "../data/hub-name.js";
-import { checkColumns } from "../data/row-mapping.js";
+import { checkColumns } from "../data/row-columns.js";
 import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
 import type { LoadedRecipe } from "../recipe/load.js";

@@ -31,6 +31,7 @@ export async function prepareData(context: StageContext, params: DataParams): Pr
     return await writeSplits(context, params, { sources, splits, mix });
   } finally {
     mix.shards.close();
+    await mix.lines.close();
   }
 }
 

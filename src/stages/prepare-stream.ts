@@ -45,6 +45,7 @@ export async function prepareStream(
       await writeSplit(context, params, { sources, mix, split: "test", ids, written });
     } finally {
       mix.shards.close();
+      await mix.lines.close();
     }
   }
   context.log(`training reads ${params.sources.map(({ name }) => name).join(" + ")} itself`);

@@ -5,8 +5,10 @@
 import { dirname, join } from "node:path";
 import { checkpointName, readCheckpoints } from "../base/checkpoint-directory.js";
 import { DllmError, ExitCode } from "../base/errors.js";
+import { temporaryPath } from "../base/fs.js";
 import type { ChatMessage } from "../data/chat-template.js";
 import type { SourceRow } from "../data/formats/row.js";
+import { LineStore } from "../data/line-store.js";
 import { sourceRows } from "../data/open-source.js";
 import { TokenShards, writeShard } from "../data/token-shards.js";
 import { openTokenizePool } from "../data/tokenize-pool.js";
@@ -25,7 +27,7 @@ export interface TokenizedMix {
   /** Index into the shards of a row of the mix; -1 for rows that were not needed. */
   indexOf: Int32Array;
   /** JSON text of the rows that `keepLines` asked for. */
-  lines: ReadonlyMap<number, string>;
+  lines: LineStore;
 }
 
 export interface MixJob {
@@ -38,7 +40,7 @@ export interface MixJob {
   badRows: BadRowSettings;
 }
 
-/** Returns the needed rows, tokenised. The caller closes the shards. */
+/** Returns the needed rows, tokenised. The caller closes the shards and the lines. */
 export async function tokenizeMix(context: StageContext, job: MixJob): Promise<TokenizedMix> {
   const end = job.sources.at(-1)?.end ?? 0;
   const indexOf = new Int32Array(end).fill(-1);
@@ -49,7 +51,7 @@ export async function tokenizeMix(context: StageContext, job: MixJob): Promise<T
   const resumed = await addPublished(context, shards);
   if (resumed > 0) context.log(`going on after ${resumed} shards, ${shards.rows} rows`);
   const writer = new ShardWriter(context, shards, resumed);
-  const lines = new Map<number, string>();
+  const lines = new LineStore(temporaryPath(join(context.outputDirectory, "lines.jsonl")));
   const pool = await openTokenizePool({
     directory: context.input("tokenizer"),
     settings: job.settings,
@@ -77,7 +79,7 @@ export async function tokenizeMix(context: StageContext, job: MixJob): Promise<T
       if (flying.length > 2 * pool.threads) await land();
     };
     for await (const { id, row, item } of neededRows(job, indexOf)) {
-      if (job.keepLines.has(id)) lines.set(id, lineOf(row, item));
+      if (job.keepLines.has(id)) lines.add(id, lineOf(row, item));
       if (indexOf[id]! < already) continue;
       items.push(item);
       characters += sizeOf(item);
@@ -89,6 +91,7 @@ export async function tokenizeMix(context: StageContext, job: MixJob): Promise<T
     return { shards, indexOf, lines };
   } catch (error) {
     shards.close();
+    await lines.close();
     throw error;
   } finally {
     await pool.close();

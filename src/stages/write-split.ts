@@ -79,7 +79,7 @@ export async function writeSplit(
     const lines = function* (): Generator<Uint8Array> {
       for (const id of ids) {
         const isKept = (mix.shards.row(mix.indexOf[id]!).state & RowState.dropped) === 0;
-        if (isKept) yield Buffer.from(`${mix.lines.get(id)!}\n`);
+        if (isKept) yield mix.lines.get(id);
       }
     };
     await writeFile(join(outputDirectory, `${split}.jsonl`), lines());

@@ -1,6 +1,6 @@
 /** @file Columns that a recipe names: both forms say the same, and none is silently not read. */
 import { expect, test } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
+import type { DllmError } from "../../src/base/errors.js";
 import { datasetParts } from "../../src/data/dataset-args.js";
 import { rowReader } from "../../src/data/row-mapping.js";
 import { parseRecipe } from "../../src/recipe/load.js";

@@ -161,10 +161,9 @@ test("shards and all: the same weights, and neither code nor pickles", async () 
 });
 
 test("a tokenizer alone: no weights are downloaded", async () => {
-  const { task: _, ...source } = model;
   const output = await prepare({
     task: "tokenizer",
-    tokenizer: { source: "files", ...source },
+    tokenizer: { source: "files", name: model.name, files: [], hub: model.hub },
     chat_template: null,
   });
   expect(readFileSync(join(output, "tokenizer.json"))).toEqual(files["tokenizer.json"]!.content);
@@ -186,7 +185,7 @@ test.each<[string, Record<string, ServedFile | undefined>, RegExp]>([
       "model-00002-of-00002.safetensors": undefined,
       "model.safetensors.index.json": undefined,
     },
-    /^66 .*has no weights in safetensors format\n[^]*found on the hub at b{40}: .*pytorch_model\.bin/,
+    /^66 .*has no weights in safetensors format\n[^]*found on the hub at b{40}: [^]*pytorch_model\.bin/,
   ],
 ])("resolving: %s", async (_, changes, says) => {
   serve(changes);

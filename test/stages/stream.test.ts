@@ -3,11 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { pinFiles } from "../../src/data/sources.js";
+import { estimateDiskNeed } from "../../src/commands/disk-need.js";
 import { readDatasetInfo } from "../../src/data/token-dataset.js";
 import type { SourceParams } from "../../src/plan/params.js";
-import { planRun } from "../../src/plan/plan.js";
+import { planRun, type Plan } from "../../src/plan/plan.js";
 import { StageStopped, type StageContext, type StageJob } from "../../src/plan/stage.js";
+import type { Store } from "../../src/run/store.js";
 import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run as prepare } from "../../src/stages/prepare.js";
 import { run as train } from "../../src/stages/train.js";
@@ -179,8 +180,13 @@ test("a shard that fails to download ends the training with its own exit code", 
   }
 });
 
-test("a local source: its directory reaches the training", async () => {
-  const stages = plannedStages({ name: "text", options: {}, files: await pinFiles(base, []) });
+test("a local source: its directory reaches the training, and no disk is needed for its rows", async () => {
+  const files = [{ path: "train.jsonl", bytes: 1e15, sha256: "0".repeat(64) }];
+  const stages = plannedStages({ name: "text", options: {}, files });
+  const store = { finished: () => undefined } as unknown as Store;
+  const prepared = new Set(["prepare-pretrain"]);
+  const need = estimateDiskNeed({ stages } as unknown as Plan, store, prepared);
+  expect(need.stages.get("prepare-pretrain")).toBe(0);
   expect(Object.keys(stages.find(({ id }) => id === "pretrain")!.locations)).toEqual(["text"]);
 });
 
