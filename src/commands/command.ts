@@ -77,6 +77,7 @@ export interface PlanFormatOptions {
   format: "tree" | "mermaid" | "dot" | "json";
 }
 
+/** Recipe files, and `key=value` overrides of all of them, in any order after the first. */
 export type ValidateCommand = CommandRun<RecipeArguments, RecipeOptions & JsonOptions>;
 export type PlanCommand = CommandRun<
   RecipeArguments,

@@ -139,8 +139,8 @@ export async function runProgram(
     return command.addOption(profileOption());
   };
   declareForRecipe(
-    "validate <recipe> [overrides...]",
-    "check a recipe and show every problem in it",
+    "validate <recipe> [more-recipes-and-overrides...]",
+    "check recipes and show every problem in them",
     modules.validate,
   ).addOption(jsonOption());
   declareForRecipe(

@@ -58,7 +58,9 @@ export async function makePlan(
   const pinned = await pin(loaded);
   if (frozen) refuseDrift(loaded, pinned.pins);
   const previous = readPreviousPlan(paths.plan);
-  const stored = new Set(existsSync(storeDirectory(runsRoot)) ? readdirSync(storeDirectory(runsRoot)) : []);
+  const stored = new Set(
+    existsSync(storeDirectory(runsRoot)) ? readdirSync(storeDirectory(runsRoot)) : [],
+  );
   const plan = planRun({
     loaded,
     ...pinned,

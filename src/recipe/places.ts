@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { Writer } from "./check-inputs.js";
 import type { DependentDefaults } from "./dependent-defaults.js";
-import { findNode, usedAs } from "./source-tree.js";
+import { findNode, isThere, usedAs } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
 
 /**
@@ -13,7 +13,7 @@ export type ValueOrigin = "file" | "override" | "environment" | "edition" | "pre
 
 /** Returns where the values of a tree are, and who decided them. */
 export function placesIn(root: MapNode, dependent: DependentDefaults, directory: string) {
-  const isWritten = (keyPath: string) => findNode(root, splitPath(keyPath)).exact;
+  const isWritten = (keyPath: string) => isThere(root, splitPath(keyPath));
   /** The edition or preset that decides a value, if one does. */
   const namedDecider = (keyPath: string) => {
     const decider = isWritten(keyPath) ? undefined : dependent.get(keyPath)?.decider;

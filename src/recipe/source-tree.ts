@@ -122,6 +122,18 @@ export function findNode(root: SourceNode, path: KeyPath): Found {
   return found;
 }
 
+/** Whether there is a node at a path. */
+export function isThere(root: SourceNode, path: KeyPath): boolean {
+  let node: SourceNode | undefined = root;
+  for (let at = 0; at < path.length && node !== undefined;) {
+    const rest = at === 0 ? path : path.slice(at);
+    const { entry, parts }: NamedEntry = node.type === "map" ? entryAt(node, rest) : NO_ENTRY;
+    node = node.type === "list" ? node.items[Number(rest[0])] : entry?.value;
+    at += parts;
+  }
+  return node !== undefined;
+}
+
 /** Returns the keys of a path written with dots, where a key of the tree may have some itself. */
 export function keyPathOf(root: SourceNode, text: string): KeyPath {
   let rest: KeyPath = text === "" ? [] : text.split(".");

@@ -25,8 +25,11 @@ export const VALIDATOR_FILE = "schemas/recipe.validator.cjs";
 
 let validator: ValidateFunction | undefined;
 
-/** Returns where a recipe's tree departs from the schema. */
-export function validateTree(root: SourceNode): SchemaProblems {
+/** Returns where the tree of a recipe, or of a part of one, departs from the schema. */
+export function validateTree(
+  root: SourceNode,
+  { isPart = false }: { isPart?: boolean } = {},
+): SchemaProblems {
   validator ??= createRequire(import.meta.url)(`../../${VALIDATOR_FILE}`) as ValidateFunction;
   validator(plainValue(root));
   const errors = [...(validator.errors ?? [])];
@@ -49,7 +52,7 @@ export function validateTree(root: SourceNode): SchemaProblems {
     if (error.keyword === "additionalProperties" || error.keyword === "if") continue;
     if (error.keyword === "required") {
       const key = (error.params as { missingProperty: string }).missingProperty;
-      if (!meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
+      if (!isPart && !meant.has([...path, key].join("."))) issues.push(missingKey(root, path, key));
     } else if (!invalid.has(path.join("."))) {
       invalid.add(path.join("."));
       if (findNode(root, path).node.isReported !== true) issues.push(badValue(root, path, error));

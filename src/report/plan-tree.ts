@@ -49,13 +49,16 @@ export function planTree(plan: PlanView, options: TreeOptions): string[] {
   const all = sharedStages(plan);
   const stages = all.slice(0, SHOWN_STAGES);
   const hidden = all.length - stages.length;
-  const firstTrial = ownStages(plan, plan.sweep?.trials[0]);
+  const shared = new Set(all.map(({ id }) => id));
+  const firstTrial = ownStages(plan, shared);
   const lines = [
     colors.bold(sanitize(`${plan.name} (${plan.recipe})`)),
     "",
     ...treeLines(stages, context),
     ...(hidden > 0 ? [colors.dim(`and ${hidden.toLocaleString("en-US")} more stages`)] : []),
-    ...(plan.sweep ? ["", ...trialLines(plan, plan.sweep, { colors, width })] : []),
+    ...(plan.sweep
+      ? ["", ...trialLines(plan.sweep, { ...context, shared, stages: plan.stages })]
+      : []),
     // What the others take is as much; only their values differ.
     ...(firstTrial.some(({ id }) => id in details)
       ? ["", colors.dim("stages of the first trial"), ...treeLines(firstTrial, context)]
@@ -169,21 +172,21 @@ function actionPaint(action: StageAction, colors: TreeColors): Paint {
   return { reuse: colors.dim, resume: colors.yellow, run: colors.green }[action];
 }
 
-/** The stages of a trial that no other trial has. */
-function ownStages(plan: PlanView, trial: SweepView["trials"][number] | undefined): StageView[] {
-  if (trial === undefined) return [];
-  const shared = new Set(sharedStages(plan).map(({ id }) => id));
-  const own = new Set(Object.values(trial.stages).filter((id) => !shared.has(id)));
-  return plan.stages.filter(({ id }) => own.has(id));
+/** The stages of the first trial that no other trial has. */
+function ownStages({ stages, sweep }: PlanView, shared: ReadonlySet<string>): StageView[] {
+  const [trial] = sweep?.trials ?? [];
+  const own = new Set(Object.values(trial?.stages ?? {}).filter((id) => !shared.has(id)));
+  return own.size === 0 ? [] : stages.filter(({ id }) => own.has(id));
 }
 
-function trialLines(
-  plan: PlanView,
-  sweep: SweepView,
-  { colors, width }: Pick<Context, "colors" | "width">,
-): string[] {
-  const byId = new Map(plan.stages.map((stage) => [stage.id, stage]));
-  const shared = new Set(sharedStages(plan).map(({ id }) => id));
+interface TrialContext extends Pick<Context, "colors" | "width"> {
+  stages: readonly StageView[];
+  /** Ids of stages that are not of a single trial. */
+  shared: ReadonlySet<string>;
+}
+
+function trialLines(sweep: SweepView, { colors, width, stages, shared }: TrialContext): string[] {
+  const byId = new Map(stages.map((stage) => [stage.id, stage]));
   const shown = sweep.trials.slice(0, SHOWN_TRIALS);
   const parameters = shown.map((trial) => oneLine(trialParameters(trial)));
   const columns = [shown.map(({ id }) => sanitize(id)), parameters].map((texts) =>

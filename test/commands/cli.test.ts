@@ -71,7 +71,7 @@ test.each([
 });
 
 test("what comes after a recipe is an override", async () => {
-  for (const command of ["plan", "validate", "run"]) {
+  for (const command of ["plan", "run"]) {
     expect(await dllm(command, recipe, "seed=1", "sft")).toEqual({
       exitCode: 2,
       stdout: "",
@@ -153,6 +153,7 @@ test("validate", async () => {
   expect(invalid.exitCode).toBe(65);
   expect(invalid.stderr).toBe("");
   expect(JSON.parse(invalid.stdout)).toEqual({
+    file: recipe,
     valid: false,
     issues: [
       {
@@ -164,6 +165,25 @@ test("validate", async () => {
       },
     ],
   });
+});
+
+test("validate takes several files, and a part is no recipe with a problem", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "dllm-test-"));
+  const write = (name: string, text: string) => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const part = write("part.yaml", "sft: {learning_rate: '${lr}', max_length: 8}\n");
+  const typo = write("typo.yaml", "sft: {learning_rte: 1}\n");
+  const valid = await dllm("validate", recipe, part);
+  expect(valid.stderr).toBe("");
+  expect(valid.exitCode).toBe(0);
+  expect(valid.stdout).toMatch(/small\.yaml is valid\n.*part\.yaml is a part \(it has no name\)/);
+  const mixed = await dllm("validate", typo, join(directory, "absent.yaml"), recipe);
+  expect(mixed.exitCode).toBe(65);
+  expect(mixed.stderr).toContain('typo.yaml:1:7: unknown key "learning_rte" in sft');
+  expect(mixed.stderr).toContain("absent.yaml does not exist");
+  expect(mixed.stdout).toBe(`${recipe} is valid\n`);
 });
 
 test("validate reads the grammar of dataset_args", async () => {

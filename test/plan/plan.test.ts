@@ -320,6 +320,36 @@ test("trainings on the same data prepare it once, and models are shared by name 
   expect(early.params["model"]).toEqual({ source: "input", step: 50 });
 });
 
+test("each trial has the fingerprints of the recipe with its values written in", () => {
+  const text = `${SMALL_RECIPE}stages:
+  again: {kind: sft, from: pretrain, dataset_args: chat, max_length: 128}
+sweep:
+  method: random
+  run_cap: 40
+  parameters:
+    sft.learning_rate: {distribution: log_uniform_values, min: 1e-5, max: 1e-2}
+    sft.max_length: {values: [64, 128]}
+    mask.time_epsilon: {values: [1e-3, 1e-2]}
+    mask.schedule: {values: [linear, cosine]}
+    pretrain.save_steps: {values: [10, 20]}
+    stages.again.num_train_epochs: {min: 1, max: 3}
+    seed: {values: [1, 2]}
+`;
+  const planned = plan({ text });
+  const fingerprints = new Map(planned.stages.map((stage) => [stage.id, stage.fingerprint]));
+  const trials = planned.sweep!.trials;
+  expect(trials).toHaveLength(40);
+  for (const { parameters, stages } of trials) {
+    const written = Object.entries(parameters).map(([key, value]) => `${key}=${String(value)}`);
+    const alone = plan({ text, set: [...written, "sweep=null"] });
+    expect(Object.fromEntries(alone.stages.map((stage) => [stage.id, stage.fingerprint]))).toEqual(
+      Object.fromEntries(
+        Object.entries(stages).map(([id, planId]) => [id, fingerprints.get(planId)]),
+      ),
+    );
+  }
+});
+
 test("trials share what is the same; a stage of some trials is named by its content", () => {
   const sweep = (values: string) => `sweep:
   method: grid
