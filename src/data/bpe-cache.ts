@@ -13,8 +13,9 @@ interface BpeModel {
   encode(tokens: string[]): string[];
 }
 
-// About 50 MB of short strings; a text of millions of words has fewer different ones.
-const MOST_WORDS = 200_000;
+// About 25 MB of short strings per thread, in two generations: words that come up again outlive
+// the many that come up once (numbers, names).
+const WORDS_PER_GENERATION = 50_000;
 const LONGEST_WORD = 64;
 
 /**
@@ -24,21 +25,24 @@ const LONGEST_WORD = 64;
 export function cacheWords(preTokenizer: ByteLevelPreTokenizer, model: BpeModel): void {
   const spell = preTokenizer.pre_tokenize_text.bind(preTokenizer);
   const merge = model.encode.bind(model);
-  const known = new Map<string, readonly string[]>();
+  let recent = new Map<string, readonly string[]>();
+  let older = new Map<string, readonly string[]>();
+  const tokensOf = (word: string): readonly string[] => {
+    let found = recent.get(word);
+    if (found !== undefined) return found;
+    found = older.get(word) ?? merge(spell(word));
+    if (word.length > LONGEST_WORD) return found;
+    if (recent.size >= WORDS_PER_GENERATION) {
+      older = recent;
+      recent = new Map();
+    }
+    recent.set(word, found);
+    return found;
+  };
   preTokenizer.pre_tokenize_text = (text) => text.match(preTokenizer.pattern!) ?? [];
   model.encode = (words) => {
     const tokens: string[] = [];
-    for (const word of words) {
-      let found = known.get(word);
-      if (found === undefined) {
-        found = merge(spell(word));
-        if (word.length <= LONGEST_WORD) {
-          if (known.size >= MOST_WORDS) known.clear();
-          known.set(word, found);
-        }
-      }
-      for (const token of found) tokens.push(token);
-    }
+    for (const word of words) for (const token of tokensOf(word)) tokens.push(token);
     return tokens;
   };
 }

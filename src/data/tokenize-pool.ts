@@ -14,6 +14,18 @@ import {
 } from "./tokenize-rows.js";
 import { loadTokenizer } from "./tokenizer.js";
 
+/**
+ * Of any number of processors: a thread takes about 120 MiB, and a prepare stage is to stay below
+ * 1 GiB, of which the thread that reads takes about 300.
+ */
+const MOST_THREADS = 6;
+
+/**
+ * What a thread holds is a fifth of it; the nearer the bound, the less V8 lets a heap grow beyond
+ * what is alive.
+ */
+const HEAP_MIB = 512;
+
 export type WorkerAnswer =
   TokenizedBatch | { error: { message: string; exitCode: ExitCode; details: readonly string[] } };
 
@@ -25,7 +37,8 @@ export interface TokenizePool {
 }
 
 /**
- * Returns a pool for the tokenizer of a directory; with one thread it works in this one.
+ * Returns a pool for the tokenizer of a directory, of at most so many threads; with one thread it
+ * works in this one.
  * @param script the thread's main module; from sources that are not compiled there is none, and
  * this thread does the work
  */
@@ -52,11 +65,12 @@ export async function openTokenizePool({
       close: () => Promise.resolve(),
     };
   }
-  const workers = Array.from({ length: threads }, () => startWorker(script, directory, settings));
+  const count = Math.min(threads, MOST_THREADS);
+  const workers = Array.from({ length: count }, () => startWorker(script, directory, settings));
   let next = 0;
   return {
-    threads,
-    run: (items) => workers[next++ % threads]!.run(items),
+    threads: count,
+    run: (items) => workers[next++ % count]!.run(items),
     close: async () => {
       await Promise.all(workers.map(({ worker }) => worker.terminate()));
     },
@@ -69,7 +83,10 @@ interface Waiting {
 }
 
 function startWorker(script: string, directory: string, settings: TokenizeSettings) {
-  const worker = new Worker(script, { workerData: { directory, settings } });
+  const worker = new Worker(script, {
+    workerData: { directory, settings },
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB },
+  });
   // A thread answers in the order in which it is asked.
   const waiting: Waiting[] = [];
   worker.on("message", (answer: WorkerAnswer) => {

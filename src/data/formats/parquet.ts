@@ -1,10 +1,11 @@
-/** @file Parquet files, one row group in memory at a time. */
+/** @file Parquet files, a row group in memory at a time, or a part of one that is large. */
 import { open, type FileHandle } from "node:fs/promises";
 import type { FileMetaData } from "hyparquet";
 import { errorMessage } from "../../base/errors.js";
 import { ioError } from "../../base/fs.js";
 import type { JsonObject } from "../../base/json.js";
 import { recogniseForeignContent } from "../../hub/foreign-content.js";
+import type { pageLocations } from "./parquet-pages.js";
 import { invalidData, notUtf8, plainValue, type SourceRow } from "./row.js";
 
 const MAGIC = "PAR1";
@@ -89,9 +90,55 @@ function findNotText(value: unknown, path = ""): { column: string; bytes: Uint8A
   return undefined;
 }
 
-/** Yields the rows from a number on, `path[index]` being where. */
-export async function* parquetRows(path: string, from = 0): AsyncGenerator<SourceRow> {
-  const { file, metadata, close } = await openParquet(path);
+/** Row groups up to this size in memory are read whole, larger ones in parts of about this size. */
+const PART_BYTES = 16 << 20;
+
+/** Number of a row group to its columns to their pages. */
+type PagesByGroup = Readonly<Record<number, ReturnType<typeof pageLocations>>>;
+
+/** Rows that are read at once: [start, end) of the file. */
+interface Part {
+  start: number;
+  end: number;
+  /** Where the pages are, for the library; absent where a row group is read whole. */
+  pageLocationsByGroup?: PagesByGroup;
+}
+
+/** Yields the parts of a file that hold rows from a number on. */
+async function* partsOf(
+  { file, metadata }: OpenParquet,
+  { from, partBytes }: { from: number; partBytes: number },
+): AsyncGenerator<Part> {
+  let start = 0;
+  for (const [number, group] of metadata.row_groups.entries()) {
+    const end = start + Number(group.num_rows);
+    if (end > from && Number(group.total_byte_size) <= partBytes) {
+      yield { start, end };
+    } else if (end > from) {
+      const { cutAtPages, findPages, pageLocations } = await import("./parquet-pages.js");
+      const pages = await findPages(file, metadata, group);
+      const pageLocationsByGroup = { [number]: pageLocations(pages) };
+      const starts = cutAtPages(pages, partBytes).map((row) => start + row);
+      for (const [i, first] of starts.entries()) {
+        const next = starts[i + 1] ?? end;
+        if (next > from) yield { start: first, end: next, pageLocationsByGroup };
+      }
+    }
+    start = end;
+  }
+}
+
+/**
+ * Yields the rows from a number on, `path[index]` being where.
+ * @param partBytes about how much of a row group is held at a time
+ */
+export async function* parquetRows(
+  path: string,
+  from = 0,
+  partBytes = PART_BYTES,
+): AsyncGenerator<SourceRow> {
+  const parquet = await openParquet(path);
+  const { file, metadata, close } = parquet;
   const { parquetReadObjects } = await import("hyparquet");
   const { compressors } = await import("hyparquet-compressors");
   const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -106,42 +153,31 @@ export async function* parquetRows(path: string, from = 0): AsyncGenerator<Sourc
       return new NotText(bytes);
     }
   };
-  const parsers = { stringFromBytes };
+  const options = { file, metadata, compressors, parsers: { stringFromBytes } };
+  // Where a damage is: no row before this one.
+  let at = from;
   try {
-    let start = 0;
-    for (const group of metadata.row_groups) {
-      const end = start + Number(group.num_rows);
-      if (end <= from) {
-        start = end;
-        continue;
+    for await (const part of partsOf(parquet, { from, partBytes })) {
+      const { start: rowStart, end: rowEnd, ...pages } = part;
+      at = Math.max(from, rowStart);
+      const rows = await parquetReadObjects({ ...options, ...pages, rowStart, rowEnd });
+      if (rows.length !== rowEnd - rowStart) {
+        throw new Error(`${rows.length} of ${rowEnd - rowStart} rows are there`);
       }
-      const where = `${path}: rows ${start} to ${end - 1}`;
-      let rows: Record<string, unknown>[];
-      try {
-        const range = { rowStart: start, rowEnd: end };
-        rows = await parquetReadObjects({ file, metadata, compressors, parsers, ...range });
-      } catch (cause) {
-        throw invalidData(
-          `${where}: ${errorMessage(cause)}`,
-          ["the file is damaged, or of a kind that cannot be read"],
-          cause,
-        );
-      }
-      if (rows.length !== end - start) {
-        throw invalidData(`${where}: found ${rows.length} of ${end - start} rows`, [
-          "the file is damaged",
-        ]);
-      }
-      for (const [i, row] of rows.entries()) {
-        if (start + i < from) continue;
-        const at = `${path}[${start + i}]`;
+      for (const row of rows.slice(Math.max(0, from - rowStart))) {
+        const where = `${path}[${at++}]`;
         const broken = hasNotText ? findNotText(row) : undefined;
         yield broken === undefined
-          ? { value: plainValue(row) as JsonObject, where: at }
-          : notUtf8(at, broken.bytes, broken.column);
+          ? { value: plainValue(row) as JsonObject, where }
+          : notUtf8(where, broken.bytes, broken.column);
       }
-      start = end;
     }
+  } catch (cause) {
+    throw invalidData(
+      `${path}: row ${at} or one behind it cannot be read: ${errorMessage(cause)}`,
+      ["the file is damaged, or of a kind that cannot be read"],
+      cause,
+    );
   } finally {
     await close();
   }
