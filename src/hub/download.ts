@@ -50,10 +50,7 @@ export async function downloadFile(
   file: HubFile,
   options: DownloadOptions = {},
 ): Promise<string> {
-  if (!isSafePath(file.path)) throw new TypeError(`downloadFile: path ${file.path}`);
-  const folder = repositoryFolder(hub, repository);
-  const blob = join(folder, "blobs", file.digest);
-  const link = join(folder, "snapshots", repository.commit, file.path);
+  const { folder, blob, link } = placesOf(hub, repository, file);
   const { onBytes = () => undefined } = options;
   if (await isWhole(blob, file)) {
     onBytes(file.bytes);
@@ -73,18 +70,55 @@ export async function downloadFile(
       await lock.release();
     }
   }
+  await linkTo(link, blob);
+  return link;
+}
+
+/** Returns the path of a file that the cache holds whole; asks the hub nothing, removes nothing. */
+export async function cachedFile(
+  hub: Hub,
+  repository: PinnedRepository,
+  file: HubFile,
+): Promise<string | undefined> {
+  const { blob, link } = placesOf(hub, repository, file);
+  if ((await stateOf(blob, file)) !== "whole") return undefined;
+  await linkTo(link, blob);
+  return link;
+}
+
+interface FilePlaces {
+  folder: string;
+  blob: string;
+  link: string;
+}
+
+function placesOf(hub: Hub, repository: PinnedRepository, file: HubFile): FilePlaces {
+  if (!isSafePath(file.path)) throw new TypeError(`a file of the hub: path ${file.path}`);
+  const folder = repositoryFolder(hub, repository);
+  return {
+    folder,
+    blob: join(folder, "blobs", file.digest),
+    link: join(folder, "snapshots", repository.commit, file.path),
+  };
+}
+
+async function linkTo(link: string, blob: string): Promise<void> {
   await makeDirectory(dirname(link));
   await linkAtomic(link, relative(dirname(link), blob));
-  return link;
+}
+
+async function stateOf(blob: string, file: HubFile): Promise<"absent" | "wrong" | "whole"> {
+  const size = await sizeOf(blob);
+  if (size === undefined) return "absent";
+  if (size !== file.bytes) return "wrong";
+  return (await digestOf(blob, file)) === file.digest ? "whole" : "wrong";
 }
 
 /** Whether a blob is there and right; a wrong one is removed. */
 async function isWhole(blob: string, file: HubFile): Promise<boolean> {
-  const size = await sizeOf(blob);
-  if (size === undefined) return false;
-  if (size === file.bytes && (await digestOf(blob, file)) === file.digest) return true;
-  await removePath(blob);
-  return false;
+  const state = await stateOf(blob, file);
+  if (state === "wrong") await removePath(blob);
+  return state === "whole";
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -51,13 +51,8 @@ export async function sendOnce(
   { url, headers = {}, what }: HubRequest,
   signal: AbortSignal,
 ): Promise<HubAnswer> {
-  const { endpoint, token, offline } = hub.settings;
-  if (offline) {
-    throw new DllmError(`${what}: not in the cache, and HF_HUB_OFFLINE forbids asking the hub`, {
-      exitCode: ExitCode.unavailable,
-      details: [`looked in ${hub.settings.cacheDirectory}`, "unset HF_HUB_OFFLINE to download it"],
-    });
-  }
+  const { endpoint, token } = hub.settings;
+  checkOnline(hub, what);
   const home = new URL(endpoint).origin;
   let at = new URL(url);
   let first: Headers | undefined;
@@ -91,6 +86,15 @@ export async function sendOnce(
   throw new DllmError(`${what}: more than ${MAX_REDIRECTS} redirects`, {
     exitCode: ExitCode.unavailable,
     details: [`the last one to ${shown(at)}`],
+  });
+}
+
+/** @throws DllmError 69 for what is not in the cache when nothing may be asked of the network */
+export function checkOnline({ settings }: Hub, what: string): void {
+  if (!settings.offline) return;
+  throw new DllmError(`${what}: not in the cache, and HF_HUB_OFFLINE forbids asking the hub`, {
+    exitCode: ExitCode.unavailable,
+    details: [`looked in ${settings.cacheDirectory}`, "unset HF_HUB_OFFLINE to download it"],
   });
 }
 

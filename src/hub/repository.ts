@@ -174,11 +174,8 @@ function withCachedHint(error: unknown, revision: string, cached: string | undef
  * @throws DllmError 65 for a listing that is not one, otherwise as resolveRevision
  */
 export async function listFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile[]> {
-  const path = join(repositoryFolder(hub, repository), "listings", `${repository.commit}.json`);
-  if (existsSync(path)) {
-    const kept = readJson(path);
-    if (Array.isArray(kept)) return kept.map((entry) => checkEntry(entry as HubFile, repository));
-  }
+  const kept = keptListing(hub, repository);
+  if (kept !== undefined) return kept;
   if (hub.settings.offline) {
     const files = await snapshotFiles(hub, repository);
     if (files.length > 0) {
@@ -189,9 +186,23 @@ export async function listFiles(hub: Hub, repository: PinnedRepository): Promise
     }
   }
   const files = await askFiles(hub, repository);
+  const path = listingPath(hub, repository);
   await makeDirectory(dirname(path));
   await writeJson(path, files);
   return files;
+}
+
+function listingPath(hub: Hub, repository: PinnedRepository): string {
+  return join(repositoryFolder(hub, repository), "listings", `${repository.commit}.json`);
+}
+
+/** Returns the listing that the cache has, where it has one. @throws as listFiles, but asks nothing */
+export function keptListing(hub: Hub, repository: PinnedRepository): HubFile[] | undefined {
+  const path = listingPath(hub, repository);
+  const kept = existsSync(path) ? readJson(path) : undefined;
+  return Array.isArray(kept)
+    ? kept.map((entry) => checkEntry(entry as HubFile, repository))
+    : undefined;
 }
 
 async function askFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile[]> {

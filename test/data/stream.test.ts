@@ -69,12 +69,13 @@ async function specOf(
 const noHub = (): never => {
   throw new Error("nothing is on the hub");
 };
+const world = { locations, hub: noHub, scratch: join(base, "scratch") };
 async function streamOf(
   spec: StreamSpec,
   from?: Parameters<typeof chunkStream>[2],
   bufferChunks = 10,
 ): Promise<ChunkStream> {
-  const sources = await openStreamSources(spec, { locations, hub: noHub });
+  const sources = await openStreamSources(spec, world);
   return chunkStream(sources, { spec, tokenizer, bufferChunks }, from);
 }
 const textOf = (chunk: Int32Array): string => tokenizer.decode([...chunk.subarray(0, 3)]);
@@ -84,7 +85,7 @@ async function take(stream: ChunkStream, count: number): Promise<string[]> {
   return taken;
 }
 async function rowsOf(spec: StreamSpec, count: number): Promise<string[]> {
-  const sources = await openStreamSources(spec, { locations, hub: noHub });
+  const sources = await openStreamSources(spec, world);
   const rows: string[] = [];
   for await (const { row } of sources.rows(FIRST_ROW)) {
     if (rows.push((row.value as { text: string }).text) === count) break;
@@ -154,7 +155,7 @@ test("a thread gives the same, and its errors come back", async () => {
   const script = await bundle("src/data/stream/stream-worker.ts");
   const spec = await specOf([{ name: "small.jsonl" }]);
   const log = () => undefined;
-  const job = { spec, locations, tokenizer: tokenizerDirectory };
+  const job = { spec, locations, scratch: world.scratch, tokenizer: tokenizerDirectory };
   const threaded = await openStream(job, log, script);
   const here = await openStream(job, log, "none");
   expect(await threaded.take(5)).toEqual(await here.take(5));

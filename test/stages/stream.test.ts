@@ -184,10 +184,25 @@ test("a local source: its directory reaches the training, and no disk is needed 
   const files = [{ path: "train.jsonl", bytes: 1e15, sha256: "0".repeat(64) }];
   const stages = plannedStages({ name: "text", options: {}, files });
   const store = { finished: () => undefined } as unknown as Store;
-  const prepared = new Set(["prepare-pretrain"]);
-  const need = estimateDiskNeed({ stages } as unknown as Plan, store, prepared);
+  const selected = new Set(["prepare-pretrain"]);
+  const plan = { stages } as unknown as Plan;
+  const need = estimateDiskNeed({ plan, store, selected, listing: () => undefined });
   expect(need.stages.get("prepare-pretrain")).toBe(0);
   expect(Object.keys(stages.find(({ id }) => id === "pretrain")!.locations)).toEqual(["text"]);
+});
+
+test("of a source on the hub, the training needs room for its two largest shards", () => {
+  const plan = { stages: plannedStages(lines()) } as unknown as Plan;
+  const store = { finished: () => undefined } as unknown as Store;
+  const selected = new Set(["pretrain"]);
+  const needWith = (sizes: readonly number[]): number =>
+    estimateDiskNeed({
+      plan,
+      store,
+      selected,
+      listing: () => sizes.map((bytes) => ({ bytes })),
+    }).stages.get("pretrain")!;
+  expect(needWith([1e6, 3e6, 2e6]) - needWith([])).toBe(5e6);
 });
 
 test("what a stream cannot do is said in the recipe", () => {

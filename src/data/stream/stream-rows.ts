@@ -6,13 +6,19 @@
  * here each pass has an order of its own, by counter-based randomness (test/data/stream.test.ts).
  * As there, a dataset of which only the first rows are taken is read in order.
  */
-import { randomPermutation } from "../../base/random.js";
-import type { SourceParams } from "../../plan/params.js";
 import { invalidData, type SourceRow } from "../formats/row.js";
-import { stableRows } from "../open-source.js";
 import { rowReader, type RowReader } from "../row-mapping.js";
-import { streamFiles, type StreamFiles, type StreamWorld } from "./stream-files.js";
-import { trainLimits, type RowLimits, type StreamSpec } from "./stream-spec.js";
+import { streamFiles, type StreamWorld } from "./stream-files.js";
+import {
+  filesOfPass,
+  isDone,
+  orderOfPass,
+  readAhead,
+  rowsOfFile,
+  type Place,
+  type StreamSource,
+} from "./stream-source.js";
+import { trainLimits, type StreamSpec } from "./stream-spec.js";
 
 /** Which row comes next: plain data. */
 export interface RowPosition {
@@ -38,13 +44,8 @@ export interface StreamedRow {
 export interface StreamSources {
   /** Yields rows from a position on. @throws DllmError 65 when there is none at all */
   rows(from: RowPosition): AsyncGenerator<StreamedRow>;
-}
-
-interface Source {
-  params: SourceParams;
-  files: StreamFiles;
-  reader: RowReader;
-  limits: RowLimits;
+  /** Closes the files that are open. */
+  close(): Promise<void>;
 }
 
 /** Returns the sources of a stream; nothing is read yet. */
@@ -52,7 +53,7 @@ export async function openStreamSources(
   { sources, text_field: textField, seed }: Pick<StreamSpec, "sources" | "text_field" | "seed">,
   world: StreamWorld,
 ): Promise<StreamSources> {
-  const opened: Source[] = [];
+  const opened: StreamSource[] = [];
   for (const params of sources) {
     const { name, config, options } = params;
     const files = await streamFiles(params, world);
@@ -63,64 +64,57 @@ export async function openStreamSources(
       limits: trainLimits(params, files.splits),
     });
   }
-  return { rows: (from) => endlessRows(opened, seed, from) };
-}
-
-interface Place {
-  source: Source;
-  name: string;
+  return {
+    rows: (from) => endlessRows(opened, seed, from),
+    async close() {
+      for (const { files } of opened) await files.closeAll();
+    },
+  };
 }
 
 /** The files of a pass, in order. */
-function orderOf(sources: readonly Source[], seed: number, pass: number): Place[] {
-  const shuffled = <Item>(items: readonly Item[], sample: number): Item[] =>
-    // Epoch 0 is that of the buffer's draws.
-    Array.from(
-      randomPermutation(items.length, { seed, purpose: "shuffle", epoch: pass + 1, sample }),
-      (i) => items[i]!,
-    );
-  return shuffled([...sources.entries()], 0).flatMap(([number, source]) => {
-    const names = source.files.names("train");
-    const isLimited = source.limits.skip > 0 || source.limits.most < Infinity;
-    return (isLimited ? names : shuffled(names, number + 1)).map((name) => ({ source, name }));
-  });
+function orderOf(sources: readonly StreamSource[], seed: number, pass: number): Place[] {
+  return orderOfPass([...sources.entries()], { seed, pass, sample: 0 }).flatMap(
+    ([number, source]) => filesOfPass(source, { number, seed, pass }),
+  );
 }
 
 async function* endlessRows(
-  sources: readonly Source[],
+  sources: readonly StreamSource[],
   seed: number,
   from: RowPosition,
 ): AsyncGenerator<StreamedRow> {
   let { pass, place, row: first, seen } = from;
-  for (; ; pass++, place = 0) {
-    const order = orderOf(sources, seed, pass);
+  const read = readAhead();
+  for (let order = orderOf(sources, seed, pass); ; pass++, place = 0) {
+    const following = orderOf(sources, seed, pass + 1);
     let isEmpty = place === 0 && first === 0;
     for (; place < order.length; place++, first = 0) {
-      const { source, name } = order[place]!;
-      const { reader, limits } = source;
+      const at = order[place]!;
+      const { source } = at;
       if (first === 0 && order[place - 1]?.source !== source) seen = 0;
-      if (seen >= limits.skip + limits.most) continue;
-      const path = await source.files.open(name);
-      const after = order[place + 1];
-      // Its failure is reported when it is read.
-      after?.source.files.open(after.name).catch(() => undefined);
-      let row = first;
-      for await (const value of stableRows(path, first)) {
-        row++;
-        if (source.params.options["lang"] !== undefined) {
-          if (value.problem !== undefined || !reader.isWanted(value)) continue;
+      if (isDone(source, seen)) continue;
+      const path = await read(at, order[place + 1] ?? following[0]);
+      const rows = rowsOfFile(source, path, { row: first, seen });
+      for (;;) {
+        const { done, value } = await rows.next();
+        if (done) {
+          seen = value;
+          break;
         }
-        const index = seen++;
-        if (index < limits.skip) continue;
-        if (index >= limits.skip + limits.most) break;
+        ({ seen } = value);
         isEmpty = false;
-        yield { row: value, reader, next: { pass, place, row, seen } };
+        const next = { pass, place, row: value.row, seen };
+        yield { row: value.value, reader: source.reader, next };
       }
     }
-    if (isEmpty) {
-      throw invalidData("the datasets have no row to train on", [
-        `read: ${sources.map(({ params }) => params.name).join(", ")}`,
-      ]);
-    }
+    if (isEmpty) throw noRow(sources);
+    order = following;
   }
+}
+
+function noRow(sources: readonly StreamSource[]): Error {
+  return invalidData("the datasets have no row to train on", [
+    `read: ${sources.map(({ params }) => params.name).join(", ")}`,
+  ]);
 }
