@@ -7,6 +7,7 @@
 import { removePath, temporaryPath } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
 import { countFileRows } from "../data/formats/file-rows.js";
+import { weightsOf } from "../data/mix.js";
 import { rowReader } from "../data/row-mapping.js";
 import { streamFiles, type StreamFiles } from "../data/stream/stream-files.js";
 import type { StreamSpec } from "../data/stream/stream-spec.js";
@@ -30,6 +31,9 @@ export async function prepareStream(
     on_bad_row: params.on_bad_row,
     max_bad_row_ratio: params.max_bad_row_ratio,
     seed: params.seed,
+    ...(weightsOf(params.sources) !== undefined && {
+      stopping_strategy: params.stopping_strategy ?? "first_exhausted",
+    }),
   };
   const written: WrittenSplits = { splits: {}, sources: [] };
   // Beside the output: what a killed attempt leaves there goes when the next one begins.

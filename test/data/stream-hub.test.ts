@@ -140,6 +140,25 @@ test("never more than two shards are on disk, and none when it is closed; the ca
   expect(blobs()).toEqual([]);
 });
 
+test("of a weighted mix two shards of each dataset", async () => {
+  const job = jobOf();
+  const [web] = job.spec.sources;
+  const sources = [
+    { ...web!, weight: 3 },
+    { ...web!, name: "someone/single", weight: 1 },
+  ];
+  const stream = await open({ ...job, spec: { ...job.spec, sources } });
+  let most = 0;
+  for (let taken = 0; taken < 4 * ROWS; taken += 100) {
+    await stream.take(100);
+    most = Math.max(most, held(job));
+  }
+  // The second one has a single shard.
+  expect(most).toBe(3);
+  await stream.close();
+  expect(held(job)).toBe(0);
+});
+
 test("a dataset of one shard is downloaded once, however often it is read", async () => {
   const stream = await open(jobOf("someone/single"));
   await stream.take(3 * ROWS);

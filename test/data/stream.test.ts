@@ -9,7 +9,7 @@ import { fileRows } from "../../src/data/formats/file-rows.js";
 import { pinSource } from "../../src/data/sources.js";
 import { chunkStream, type ChunkStream } from "../../src/data/stream/chunk-stream.js";
 import { openStream } from "../../src/data/stream/open-stream.js";
-import { FIRST_ROW, openStreamSources } from "../../src/data/stream/stream-rows.js";
+import { openStreamSources } from "../../src/data/stream/stream-rows.js";
 import type { StreamSpec } from "../../src/data/stream/stream-spec.js";
 import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
 import { loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.js";
@@ -87,7 +87,7 @@ async function take(stream: ChunkStream, count: number): Promise<string[]> {
 async function rowsOf(spec: StreamSpec, count: number): Promise<string[]> {
   const sources = await openStreamSources(spec, world);
   const rows: string[] = [];
-  for await (const { row } of sources.rows(FIRST_ROW)) {
+  for await (const { row } of sources.rows()) {
     if (rows.push((row.value as { text: string }).text) === count) break;
   }
   return rows;

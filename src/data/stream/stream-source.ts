@@ -1,7 +1,7 @@
-/** @file One dataset of a stream: its files in the order of a pass, and the rows of a file. */
+/** @file The datasets of a stream: their files in the order of a pass, and the rows of a pass. */
 import { randomPermutation } from "../../base/random.js";
 import type { SourceParams } from "../../plan/params.js";
-import type { SourceRow } from "../formats/row.js";
+import { invalidData, type SourceRow } from "../formats/row.js";
 import { stableRows } from "../open-source.js";
 import type { RowReader } from "../row-mapping.js";
 import type { StreamFiles } from "./stream-files.js";
@@ -12,6 +12,14 @@ export interface StreamSource {
   files: StreamFiles;
   reader: RowReader;
   limits: RowLimits;
+}
+
+/** A row as a stream gives it. */
+export interface PositionedRow<Position> {
+  row: SourceRow;
+  reader: RowReader;
+  /** The position of the row after it. */
+  next: Position;
 }
 
 /** A file of a source. */
@@ -47,38 +55,57 @@ export function filesOfPass(
 }
 
 /** Whether no row is taken any more after so many. */
-export function isDone({ limits: { skip, most } }: StreamSource, seen: number): boolean {
+function isDone({ limits: { skip, most } }: StreamSource, seen: number): boolean {
   return seen >= skip + most;
 }
 
-export interface FileRow {
-  value: SourceRow;
-  /** Number in its file of the row after it. */
+/** Which row of a pass comes next: plain data. */
+export interface PassPosition {
+  /** Which file of the pass, in its order. */
+  place: number;
+  /** Row of the file. */
   row: number;
-  /** Rows of the source that were seen in this pass, with it. */
+  /** Rows of the source that were seen in this pass. */
   seen: number;
 }
 
-/**
- * Yields the rows of a file that are trained on, from a row on.
- * @returns the rows of the source that were seen with the whole file
- */
-export async function* rowsOfFile(
-  source: StreamSource,
-  path: string,
-  from: { row: number; seen: number },
-): AsyncGenerator<FileRow, number> {
-  const { params, reader, limits } = source;
-  let { row, seen } = from;
-  for await (const value of stableRows(path, row)) {
-    row++;
-    if (params.options["lang"] !== undefined) {
-      if (value.problem !== undefined || !reader.isWanted(value)) continue;
+export const START_OF_PASS: PassPosition = { place: 0, row: 0, seen: 0 };
+
+export interface PassRow {
+  row: SourceRow;
+  source: StreamSource;
+  /** The position of the row after it. */
+  next: PassPosition;
+}
+
+export interface PassFiles {
+  files: readonly Place[];
+  /** The file that is read after them. */
+  after: Place | undefined;
+  read: ReadAhead;
+}
+
+/** Yields the rows of a pass that are trained on, from a position on. */
+export async function* rowsOfPass(
+  { files, after, read }: PassFiles,
+  from: PassPosition,
+): AsyncGenerator<PassRow> {
+  let { place, row, seen } = from;
+  for (; place < files.length; place++, row = 0) {
+    const at = files[place]!;
+    const { source } = at;
+    if (row === 0 && files[place - 1]?.source !== source) seen = 0;
+    if (isDone(source, seen)) continue;
+    const path = await read(at, files[place + 1] ?? after);
+    for await (const value of stableRows(path, row)) {
+      row++;
+      if (source.params.options["lang"] !== undefined) {
+        if (value.problem !== undefined || !source.reader.isWanted(value)) continue;
+      }
+      if (isDone(source, seen)) break;
+      if (seen++ >= source.limits.skip) yield { row: value, source, next: { place, row, seen } };
     }
-    if (isDone(source, seen)) break;
-    if (seen++ >= limits.skip) yield { value, row, seen };
   }
-  return seen;
 }
 
 /** Opens a file to be read, and meanwhile the next one; closes those that it opened before. */
@@ -98,4 +125,10 @@ export function readAhead(): ReadAhead {
     next?.source.files.open(next.name).catch(() => undefined);
     return path;
   };
+}
+
+export function noRow(sources: readonly StreamSource[]): Error {
+  return invalidData("the datasets have no row to train on", [
+    `read: ${sources.map(({ params }) => params.name).join(", ")}`,
+  ]);
 }
