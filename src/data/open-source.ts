@@ -32,8 +32,6 @@ export interface OpenOptions {
   /** Called as bytes arrive, with those so far and in all. */
   onProgress?: (done: number, total: number, name: string) => void;
   signal?: AbortSignal;
-  /** Which of its files are brought; all of them where absent. */
-  only?: (splits: SplitFiles) => SplitFiles;
 }
 
 /** Returns a local source. @throws DllmError 66 or 65 when a file is gone or has changed */
@@ -65,11 +63,10 @@ export async function hubSplits(
 export async function openHubSource(
   hub: Hub,
   source: SourceParams,
-  { onProgress = () => undefined, signal, only = (splits) => splits }: OpenOptions = {},
+  { onProgress = () => undefined, signal }: OpenOptions = {},
 ): Promise<OpenSource> {
   const { repository, splits, byPath } = await hubSplits(hub, source);
-  const chosen = only(splits);
-  const wanted = Object.values(chosen)
+  const wanted = Object.values(splits)
     .flat()
     .map((path) => byPath.get(path)!);
   const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -85,7 +82,7 @@ export async function openHubSource(
   return {
     name: source.name,
     splits: Object.fromEntries(
-      Object.entries(chosen).map(([split, names]) => [
+      Object.entries(splits).map(([split, names]) => [
         split,
         names.map((name) => pathOf.get(name)!),
       ]),
