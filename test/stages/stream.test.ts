@@ -1,5 +1,5 @@
 /** @file A streamed pretraining: prepared without its rows, stopped and resumed to the same weights. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -7,13 +7,13 @@ import { estimateDiskNeed } from "../../src/commands/disk-need.js";
 import { readDatasetInfo } from "../../src/data/token-dataset.js";
 import type { SourceParams } from "../../src/plan/params.js";
 import { planRun, type Plan } from "../../src/plan/plan.js";
-import { StageStopped, type StageContext, type StageJob } from "../../src/plan/stage.js";
+import { StageStopped, type StageJob } from "../../src/plan/stage.js";
 import type { Store } from "../../src/run/store.js";
-import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run as prepare } from "../../src/stages/prepare.js";
 import { run as train } from "../../src/stages/train.js";
 import { commitOf, startHub, type HubServer } from "../support/hub-server.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
+import { checkpointsIn, stageContext } from "../support/stage-context.js";
 import { fakePins, problemsOf, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-streamed-"));
@@ -89,32 +89,19 @@ async function runStage(
   { stop = { requested: false }, checkpoints = `checkpoints-${outputs}` } = {},
 ): Promise<{ output: string; losses: number[] }> {
   const output = join(base, `output-${outputs++}`);
-  mkdirSync(output);
   const losses: number[] = [];
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      fingerprint: "f",
-      attempt: 1,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
-      locations: {},
-      inputs: {},
-      ...job,
+  const context = stageContext(
+    { ...job, inputs },
+    {
+      outputDirectory: output,
+      checkpoints: checkpointsIn(join(base, checkpoints)),
+      metric: ({ loss, step }) => {
+        if (typeof loss === "number") losses.push(loss);
+        if (stop === stopAt[step]) stop.requested = true;
+      },
+      stop,
     },
-    input: (name) => inputs[name]!,
-    outputDirectory: output,
-    checkpoints: openCheckpoints(join(base, checkpoints), {
-      elapsedSeconds: () => 0,
-      report: () => undefined,
-    }),
-    metric: ({ loss, step }) => {
-      if (typeof loss === "number") losses.push(loss);
-      if (stop === stopAt[step]) stop.requested = true;
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    stop,
-  };
+  );
   await (job.kind === "prepare" ? prepare : train)(context);
   return { output, losses };
 }
