@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DllmError, ExitCode } from "../base/errors.js";
 import { downloadFile } from "../hub/download.js";
 import type { Hub } from "../hub/hub.js";
 import {
@@ -16,7 +17,7 @@ import {
 import { downloadFiles } from "../hub/snapshot.js";
 import type { SourceParams } from "../plan/params.js";
 import type { DatasetPart } from "./dataset-args.js";
-import { countFileRows, fileRows } from "./formats/file-rows.js";
+import { countFileRows, fileRows, readableEndings } from "./formats/file-rows.js";
 import { invalidData, type SourceRow } from "./formats/row.js";
 import { chooseFiles, datasetLayout, type SplitFiles } from "./hub-layout.js";
 import { hubName } from "./hub-name.js";
@@ -104,6 +105,7 @@ async function chooseHubFiles(
   part: Pick<DatasetPart, "name" | "config" | "split">,
   repository: PinnedRepository,
   files: readonly HubFile[],
+  log: (line: string) => void = () => undefined,
 ): Promise<SplitFiles> {
   const readme = files.find(({ path }) => path === "README.md");
   const text = readme && (await readFile(await downloadFile(hub, repository, readme), "utf8"));
@@ -111,6 +113,11 @@ async function chooseHubFiles(
     files.map(({ path }) => path),
     text,
   );
+  if (layout.leftOut.length > 0) {
+    const shown = layout.leftOut.slice(0, 3).join(", ");
+    const more = layout.leftOut.length > 3 ? ", …" : "";
+    log(`dataset ${part.name}: of another format than most, left out: ${shown}${more}`);
+  }
   return chooseFiles(part.name, layout, layoutChoice(part));
 }
 
@@ -137,11 +144,28 @@ export async function resolveHubDataset(
   );
   if (Object.keys(layout.configs).length === 0 && part.revision === undefined) {
     hub.log(`dataset ${part.name}: no data files on ${revision}; taking ${PARQUET_REVISION}`);
-    commit = await resolveRevision(hub, { ...repository, revision: PARQUET_REVISION });
+    const asked = resolveRevision(hub, { ...repository, revision: PARQUET_REVISION });
+    commit = await asked.catch((error: unknown) => {
+      const isAbsent = error instanceof DllmError && error.exitCode === ExitCode.notFound;
+      throw isAbsent ? nothingToRead(part.name, files) : error;
+    });
     files = await listFiles(hub, { ...repository, commit });
   }
-  await chooseHubFiles(hub, part, { ...repository, commit }, files);
+  await chooseHubFiles(hub, part, { ...repository, commit }, files, (line) => hub.log(line));
   return commit;
+}
+
+function nothingToRead(name: string, files: readonly HubFile[]): DllmError {
+  const paths = files.map(({ path }) => path);
+  const script = paths.find((path) => path.endsWith(".py"));
+  const found = paths.length === 0 ? "an empty repository" : paths.slice(0, 20).join(", ");
+  return invalidData(`dataset ${name}: no file that can be read`, [
+    `found: ${found}`,
+    script === undefined
+      ? `expected ${readableEndings.join(", ")}`
+      : `it is made by a script (${script}), which is not run, and the hub has no parquet copy of it`,
+    "take another copy of it, or save its rows as .jsonl beside the recipe",
+  ]);
 }
 
 /** Returns how many rows each split of a source has. */

@@ -57,15 +57,7 @@ export function limitSplits<Row>(
   options: Readonly<Record<string, string | number>>,
   { dataset, overlapping = false }: { dataset: string; overlapping?: boolean },
 ): Splits<Row> {
-  const limitOf = (split: string): number | undefined => {
-    if (!Object.hasOwn(options, split)) return undefined;
-    const limit = options[split];
-    if (typeof limit === "number") return limit;
-    throw new DllmError(`dataset "${dataset}": row limit ${split}:${String(limit)}`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["expected digits, such as train:1000 or train:1_000"],
-    });
-  };
+  const limitOf = (split: string) => rowLimit(dataset, options, split);
   const names = Object.keys(splits);
   const only = names.length === 1 ? splits[names[0]!]! : undefined;
   const train = limitOf("train");
@@ -83,6 +75,21 @@ export function limitSplits<Row>(
   return Object.fromEntries(
     names.map((name) => [name, splits[name]!.slice(0, limitOf(name) ?? Infinity)]),
   );
+}
+
+/** Returns the row limit of a split, where there is one. @throws DllmError 65 when it is no number */
+export function rowLimit(
+  dataset: string,
+  options: Readonly<Record<string, string | number>>,
+  split: string,
+): number | undefined {
+  if (!Object.hasOwn(options, split)) return undefined;
+  const limit = options[split];
+  if (typeof limit === "number") return limit;
+  throw new DllmError(`dataset "${dataset}": row limit ${split}:${String(limit)}`, {
+    exitCode: ExitCode.invalidInput,
+    details: ["expected digits, such as train:1000 or train:1_000"],
+  });
 }
 
 /** Returns the splits of several datasets joined split by split, in the order given. */

@@ -156,8 +156,14 @@ function statusError(hub: Hub, url: URL, what: string, response: Response): Erro
     const retryAfterMs = retryAfter(response.headers.get("retry-after"));
     return new TransientError(answer, { retryAfterMs });
   }
-  const missing = response.headers.get("x-error-code") === "RepoNotFound";
-  if (status === 404 || missing) {
+  const code = response.headers.get("x-error-code");
+  if (code === "RevisionNotFound") {
+    return new DllmError(`${what}: the hub has no such revision`, {
+      exitCode: ExitCode.notFound,
+      details: [answer, "it may have been renamed or removed: name another branch, tag or commit"],
+    });
+  }
+  if (status === 404 || code === "RepoNotFound") {
     return new DllmError(`${what}: not found on the hub`, {
       exitCode: ExitCode.notFound,
       details: [
@@ -173,6 +179,9 @@ function statusError(hub: Hub, url: URL, what: string, response: Response): Erro
       exitCode: ExitCode.noPermission,
       details: [
         answer,
+        ...(code === "GatedRepo"
+          ? ["it is gated: log in on the hub, open its page there, and accept its conditions"]
+          : []),
         hub.settings.token === undefined
           ? "set HF_TOKEN to a token of an account that may read it"
           : "the token in HF_TOKEN may not read it: accept its conditions on the hub, or use another",

@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { makeDirectory, readJson, writeFileAtomic, writeJson } from "../base/fs.js";
 import { sanitize } from "../base/sanitize.js";
-import { hubFetch } from "./api.js";
+import { hubFetch, understood } from "./api.js";
 import type { Hub } from "./hub.js";
 
 export type RepositoryKind = "dataset" | "model";
@@ -147,7 +147,8 @@ async function askRevision(
     fetch: hubFetch(hub, what),
     additionalFields: ["sha" as const],
   };
-  const { sha } = await (kind === "dataset" ? datasetInfo(asked) : modelInfo(asked));
+  const info = kind === "dataset" ? datasetInfo(asked) : modelInfo(asked);
+  const { sha } = await understood(what, info);
   if (typeof sha === "string" && isCommit(sha)) return sha;
   throw new DllmError(`${what}: the hub names no commit`, {
     exitCode: ExitCode.invalidInput,
@@ -215,13 +216,16 @@ async function askFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile
     hubUrl: hub.settings.endpoint,
     fetch: hubFetch(hub, what),
   });
-  const files: HubFile[] = [];
-  for await (const { type, path, size, oid, lfs } of entries) {
-    if (type !== "file") continue;
-    const entry = { path, bytes: lfs?.size ?? size, digest: lfs?.oid ?? oid ?? "" };
-    files.push(checkEntry(entry, repository));
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const collect = async (): Promise<HubFile[]> => {
+    const files: HubFile[] = [];
+    for await (const { type, path, size, oid, lfs } of entries) {
+      if (type !== "file") continue;
+      const entry = { path, bytes: lfs?.size ?? size, digest: lfs?.oid ?? oid ?? "" };
+      files.push(checkEntry(entry, repository));
+    }
+    return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  };
+  return understood(what, collect());
 }
 
 /** What the hub says becomes names of files here. */

@@ -8,6 +8,7 @@ import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
 import { datasetParts, type DatasetPart } from "../data/dataset-args.js";
 import { isHubName } from "../data/hub-name.js";
+import { weightsOf } from "../data/mix.js";
 import { checkColumns } from "../data/row-columns.js";
 import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
@@ -101,6 +102,7 @@ export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
     const parts = loaded.at(keyPath, () => {
       const found = datasetParts(args, separators);
       for (const part of found) checkColumns(part, kind);
+      weightsOf(found);
       return found;
     });
     return { keyPath, parts };
