@@ -19,8 +19,14 @@ export function trainTestSplit(
   seed: number,
 ): { train: Int32Array; test: Int32Array } {
   const testRows = Math.ceil(testFraction * rows);
+  if (rows === 0) {
+    throw new DllmError("a dataset has no row to train on", {
+      exitCode: ExitCode.invalidInput,
+      details: ["its files are empty, or lang leaves none of them; the log counts those of each"],
+    });
+  }
   if (testRows >= rows) {
-    throw new DllmError(`test_fraction ${testFraction} of ${rows} rows leaves none to train on`, {
+    throw new DllmError(`test_fraction ${testFraction} of ${rows} row${rows === 1 ? "" : "s"} leaves none to train on`, {
       exitCode: ExitCode.invalidInput,
       details: ["use a smaller test_fraction, 0, or more rows"],
     });

@@ -63,9 +63,6 @@ export async function openTrainingRows(
 function noRow(stage: string): DllmError {
   return new DllmError(`stage ${stage}: the training split has no row`, {
     exitCode: ExitCode.invalidInput,
-    details: [
-      "see the prepare stage's statistics: rows may all be too long, held out, or empty",
-      "texts that are together shorter than max_length make no chunk, unless drop_tail is false",
-    ],
+    details: ["see the prepare stage's statistics: rows may all be too long, or the text empty"],
   });
 }

@@ -40,6 +40,14 @@ beforeAll(async () => {
       revisions: { main: commitOf("a") },
       commits: { [commitOf("a")]: files },
     },
+    {
+      kind: "dataset",
+      name: "someone/more",
+      revisions: { main: commitOf("a") },
+      commits: {
+        [commitOf("a")]: { "train.jsonl": { content: Buffer.from(rows(7000)), lfs: true } },
+      },
+    },
   ]);
   process.env["HF_ENDPOINT"] = server.endpoint;
   process.env["HF_HUB_CACHE"] = join(base, "cache");
@@ -58,7 +66,7 @@ const lines = (options: Record<string, number> = {}): SourceParams => ({
   hub: { revision: "main", commit: commitOf("a") },
 });
 
-function plannedStages(source: SourceParams) {
+function plannedStages(...sources: SourceParams[]) {
   const { pins, ...rest } = fakePins();
   const { stages } = planRun({
     loaded: smallRecipe(
@@ -69,7 +77,7 @@ function plannedStages(source: SourceParams) {
       ["pretrain.streaming=true", "pretrain.max_length=16", "pretrain.logging_steps=1"],
     ),
     ...rest,
-    pins: { ...pins, datasets: { ...pins.datasets, "pretrain.dataset_args": [source] } },
+    pins: { ...pins, datasets: { ...pins.datasets, "pretrain.dataset_args": sources } },
     cores: 1,
     existing: () => undefined,
     previous: undefined,
@@ -113,8 +121,8 @@ const stopAt: Record<number, { requested: boolean }> = {
 };
 const weights = (output: string): Buffer => readFileSync(join(output, "model.safetensors"));
 
-async function prepared(source: SourceParams) {
-  const stages = plannedStages(source);
+async function prepared(...sources: SourceParams[]) {
+  const stages = plannedStages(...sources);
   const data = stages.find(({ id }) => id === "prepare-pretrain")!;
   const training = stages.find(({ id }) => id === "pretrain")!;
   const { output } = await runStage(data, { tokenizer });
@@ -135,22 +143,37 @@ test("nothing is downloaded before it is needed; what is held out is prepared", 
   expect(fetched).toEqual(new Set(["train-00000"]));
 });
 
-test("stopped three times and resumed: the weights of an uninterrupted run", async () => {
-  const { data, training } = await prepared(lines({ test: 40 }));
-  const inputs = { data, tokenizer };
-  const uninterrupted = await runStage(training, inputs);
-  expect(uninterrupted.losses).toHaveLength(8);
-  const losses: number[] = [];
-  const checkpoints = "interrupted";
-  for (const step of [1, 3, 7]) {
-    const stopped = runStage(training, inputs, { stop: stopAt[step]!, checkpoints });
-    await expect(stopped).rejects.toThrow(StageStopped);
-  }
-  const resumed = await runStage(training, inputs, { checkpoints });
-  losses.push(...resumed.losses);
-  expect(losses).toEqual(uninterrupted.losses.slice(7));
-  expect(weights(resumed.output).equals(weights(uninterrupted.output))).toBe(true);
-}, 60_000);
+const more = (): SourceParams => ({ ...lines(), name: "someone/more" });
+test.each([
+  ["one dataset", [lines({ test: 40 })]],
+  [
+    "a weighted mix",
+    [
+      { ...lines({ test: 40 }), weight: 3 },
+      { ...more(), weight: 1 },
+    ],
+  ],
+])(
+  "%s, stopped three times and resumed: the weights of an uninterrupted run",
+  async (name, sources) => {
+    const { data, training } = await prepared(...sources);
+    const inputs = { data, tokenizer };
+    const uninterrupted = await runStage(training, inputs);
+    expect(uninterrupted.losses).toHaveLength(8);
+    const losses: number[] = [];
+    const checkpoints = `interrupted ${name}`;
+    for (const stop of Object.values(stopAt)) stop.requested = false;
+    for (const step of [1, 3, 7]) {
+      const stopped = runStage(training, inputs, { stop: stopAt[step]!, checkpoints });
+      await expect(stopped).rejects.toThrow(StageStopped);
+    }
+    const resumed = await runStage(training, inputs, { checkpoints });
+    losses.push(...resumed.losses);
+    expect(losses).toEqual(uninterrupted.losses.slice(7));
+    expect(weights(resumed.output).equals(weights(uninterrupted.output))).toBe(true);
+  },
+  60_000,
+);
 
 test("a shard that fails to download ends the training with its own exit code", async () => {
   const { data, training } = await prepared(lines());
