@@ -17,6 +17,8 @@ import { plainValue, type SourceRow } from "./formats/row.js";
 const SMALL_BYTES = 16 << 20;
 const FIRST_BYTES = 1 << 20;
 const LARGEST_TEXT_BYTES = 256 << 20;
+// It is held in memory.
+const LARGEST_PART_BYTES = 256 << 20;
 
 /** Returns bytes of the file. */
 type Fetch = (start: number, end: number) => Promise<Buffer>;
@@ -25,7 +27,7 @@ type Fetch = (start: number, end: number) => Promise<Buffer>;
 class NotInParts extends Error {}
 
 /**
- * Returns the first rows of a file, at least one fewer than it has.
+ * Returns the first rows of a file that has more.
  * @returns undefined where they are not to be had without most of the file
  * @throws DllmError 66, 69, 77 when the hub does not give it
  */
@@ -39,7 +41,7 @@ export async function firstRows(
   let fetched = 0;
   const fetch: Fetch = async (start, end) => {
     fetched += end - start;
-    if (fetched > file.bytes / 2) throw new NotInParts();
+    if (fetched > Math.min(file.bytes / 2, LARGEST_PART_BYTES)) throw new NotInParts();
     const bytes = await fetchRange(hub, repository, file, { start, end });
     if (bytes === undefined) throw new NotInParts();
     return bytes;

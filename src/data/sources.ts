@@ -171,6 +171,7 @@ async function chooseFolderFiles(
     if (found.length > 1) {
       throw invalid(`dataset "${part.name}": several files for split "${split}"`, [
         `found: ${found.join(", ")}`,
+        "name the one to read, or keep the others elsewhere",
       ]);
     }
     if (found.length === 1) named[split] = found;
