@@ -26,10 +26,13 @@ export function trainTestSplit(
     });
   }
   if (testRows >= rows) {
-    throw new DllmError(`test_fraction ${testFraction} of ${rows} row${rows === 1 ? "" : "s"} leaves none to train on`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["use a smaller test_fraction, 0, or more rows"],
-    });
+    throw new DllmError(
+      `test_fraction ${testFraction} of ${rows} row${rows === 1 ? "" : "s"} leaves none to train on`,
+      {
+        exitCode: ExitCode.invalidInput,
+        details: ["use a smaller test_fraction, 0, or more rows"],
+      },
+    );
   }
   const order = numpyPermutation(rows, seed);
   return { train: order.slice(testRows), test: order.slice(0, testRows) };

@@ -16,6 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { DllmError } from "../../src/base/errors.js";
 import { removeLeftovers } from "../../src/base/quarantine.js";
 import { streamHere, type StreamJob } from "../../src/data/stream/open-stream.js";
+import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
 import { downloadFile } from "../../src/hub/download.js";
 import { openHub } from "../../src/hub/hub.js";
 import { listFiles } from "../../src/hub/repository.js";
@@ -224,24 +225,30 @@ test("resumed after each shard is gone: the same chunks", async () => {
   }
 });
 
-test("killed in the middle of a shard: the next start removes what is left, and reads on", async () => {
+test("killed in the middle of a shard: the next start removes what is left, and goes on exactly", async () => {
   const script = await bundle("test/data/stream-once.ts");
   const job = jobOf();
-  const child = spawn(process.execPath, [script, JSON.stringify([job, 2500])], {
+  const first = await open(job);
+  await first.take(700);
+  const checkpoint = join(working, "checkpoint");
+  mkdirSync(checkpoint);
+  await writeStream(checkpoint, { state: await first.state(), ahead: [], trained: 700 });
+  const expected = await first.take(2500);
+  await first.close();
+  const child = spawn(process.execPath, [script, JSON.stringify([job, checkpoint, 2500])], {
     env: { ...process.env, DLLM_FAULT: "write@incomplete:3:kill" },
     stdio: ["ignore", "inherit", "inherit"],
   });
-  const [, signal] = await new Promise<[number | null, string | null]>((resolve) => {
-    child.once("exit", (code, by) => resolve([code, by]));
-  });
+  const signal = await new Promise((resolve) => child.once("exit", (_, by) => resolve(by)));
   expect(signal).toBe("SIGKILL");
   expect(held(job)).toBeGreaterThan(0);
   await removeLeftovers(working);
-  expect(readdirSync(working)).toEqual([]);
+  expect(readdirSync(working)).toEqual(["checkpoint"]);
   expect(blobs()).toEqual([]);
-  const stream = await open(job);
-  expect(await stream.take(10)).toHaveLength(10);
-  await stream.close();
+  const { state: from } = await readStream(checkpoint);
+  const resumed = await open({ ...job, from });
+  expect(await resumed.take(2500)).toEqual(expected);
+  await resumed.close();
 });
 
 test("a shard that the hub sends with other content than was pinned: 65 with both digests", async () => {
