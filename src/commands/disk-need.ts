@@ -6,7 +6,9 @@ import { modelFamilies, parseArchitecture } from "../model/registry.js";
 import type {
   ExportParams,
   PinnedFile,
+  PrepareTextParams,
   PrepareTokenizerParams,
+  SourceParams,
   TrainParams,
 } from "../plan/params.js";
 import type { Plan } from "../plan/plan.js";
@@ -20,15 +22,20 @@ const FLOAT_BYTES = 4;
 /** Weights and the two moments of AdamW. */
 const STATE_COPIES = 3;
 
+export interface DiskNeedInputs {
+  plan: Plan;
+  store: Store;
+  selected: ReadonlySet<string>;
+  /** The files of a source on the hub, where they are known. */
+  listing: (source: SourceParams) => readonly { bytes: number }[] | undefined;
+}
+
 /**
- * Returns the bytes that the unfinished stages will add: checkpoints that are kept, and outputs.
- * Sizes come from published files, else from a model's configuration; unknown ones are left out.
+ * Returns the bytes that the unfinished stages will add: checkpoints that are kept, outputs, and
+ * the shards that a stream holds at a time. Sizes come from published files and listings, else
+ * from a model's configuration; unknown ones are left out.
  */
-export function estimateDiskNeed(
-  plan: Plan,
-  store: Store,
-  selected: ReadonlySet<string>,
-): DiskNeed {
+export function estimateDiskNeed({ plan, store, selected, listing }: DiskNeedInputs): DiskNeed {
   const byId = new Map(plan.stages.map((stage) => [stage.id, stage]));
   const sizes = new Map<string, number | undefined>();
 
@@ -60,7 +67,7 @@ export function estimateDiskNeed(
         const model = modelBytes(stage.id) ?? 0;
         const { train } = stage.params as unknown as TrainParams;
         const kept = Math.max(FEWEST_CHECKPOINTS, train?.save_total_limit ?? 0);
-        return model + kept * STATE_COPIES * model;
+        return model + kept * STATE_COPIES * model + streamedBytes(byId.get(stage.inputs["data"]!));
       }
       case "prepare":
         // Of a stream only what is held out is written.
@@ -72,6 +79,20 @@ export function estimateDiskNeed(
       case "eval":
         return 0;
     }
+  }
+
+  /** Of each dataset the file that is read and the next one: at most the two largest. */
+  function streamedBytes(data: PlannedStage | undefined): number {
+    if (data?.params["streaming"] !== true) return 0;
+    const { sources } = data.params as unknown as PrepareTextParams;
+    const held = sources.map((source) => {
+      const sizes = (listing(source) ?? []).map(({ bytes }) => bytes);
+      return sizes.sort((a, b) => b - a).slice(0, 2);
+    });
+    // Without weights one dataset is read after another.
+    const together = sources.some(({ weight }) => weight !== undefined);
+    const largest = held.flat().sort((a, b) => b - a);
+    return (together ? largest : largest.slice(0, 2)).reduce((total, each) => total + each, 0);
   }
 
   const unfinished = plan.stages.filter(({ id, action }) => selected.has(id) && action !== "reuse");

@@ -4,7 +4,12 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DllmError, type ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
+import { hubName } from "../data/hub-name.js";
+import { openHub } from "../hub/hub.js";
+import { keptListing, type HubFile } from "../hub/repository.js";
+import { readHubSettings } from "../hub/settings.js";
 import { refuseBlocked } from "../plan/blocked.js";
+import type { SourceParams } from "../plan/params.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import { formatDuration } from "../report/format.js";
 import { createProgress, type ProgressOptions } from "../report/progress.js";
@@ -76,7 +81,10 @@ export async function runRecipe(
       store,
       stageScript,
       gpus: gpuPool(process.env["CUDA_VISIBLE_DEVICES"], presentGpus()),
-      disk: { need: estimateDiskNeed(plan, store, selected), force: options.force },
+      disk: {
+        need: estimateDiskNeed({ plan, store, selected, listing: listedFiles }),
+        force: options.force,
+      },
       emit: progress.sink,
       allowRestart: options.allowRestart,
       stop: signals.stop,
@@ -103,6 +111,13 @@ export async function runRecipe(
     if (signal) endBySignal(signal);
   }
   return outcome.exitCode as ExitCode;
+}
+
+/** What the hub's listing in the cache says of a source. */
+function listedFiles({ name, hub }: SourceParams): readonly HubFile[] | undefined {
+  if (hub?.commit === undefined) return undefined;
+  const repository = { kind: "dataset", name: hubName(name), commit: hub.commit } as const;
+  return keptListing(openHub(readHubSettings(process.env)), repository);
 }
 
 /** The plan, and which of its stages --until and --from leave. */

@@ -4,6 +4,7 @@
  * huggingface/datasets 4.2 data_files.py.
  */
 import { invalidData } from "./formats/row.js";
+import { formatOf } from "./formats/bytes.js";
 import { isReadable } from "./formats/file-rows.js";
 
 /** Split to paths, in order. */
@@ -13,6 +14,8 @@ export type SplitFiles = Readonly<Record<string, readonly string[]>>;
 export interface DatasetLayout {
   configs: Readonly<Record<string, SplitFiles>>;
   defaultConfig?: string;
+  /** Files of another format than most. */
+  leftOut: readonly string[];
 }
 
 /** Returns the layout of a repository. Files that are no data are left out. */
@@ -70,7 +73,7 @@ async function declaredLayout(
   const names = Object.keys(configs);
   if (names.length === 0) return undefined;
   defaultConfig ??= names.length === 1 ? names[0] : undefined;
-  return { configs, ...(defaultConfig !== undefined && { defaultConfig }) };
+  return { configs, leftOut: [], ...(defaultConfig !== undefined && { defaultConfig }) };
 }
 
 function declaredSplits(data: readonly string[], entry: DeclaredConfig): SplitFiles {
@@ -125,15 +128,17 @@ const SPLIT_WORDS: Readonly<Record<string, string>> = {
  * By the names: `<config>/<split>/…` and `<config>/<split>-00000-of-00001…` make configurations
  * where every data file is in a folder that is no split and not `data`; else there is one.
  */
-function namedLayout(data: readonly string[]): DatasetLayout {
+function namedLayout(all: readonly string[]): DatasetLayout {
+  const data = ofOneFormat(all);
+  const leftOut = all.filter((path) => !data.includes(path));
   const configOf = (path: string): string | undefined => {
     const [first, ...rest] = path.split("/");
     if (rest.length === 0 || first === "data" || splitWord(first!) !== undefined) return undefined;
     return first;
   };
-  if (data.length === 0) return { configs: {} };
+  if (data.length === 0) return { configs: {}, leftOut };
   if (data.some((path) => configOf(path) === undefined)) {
-    return { configs: { default: splitsByName(data) }, defaultConfig: "default" };
+    return { configs: { default: splitsByName(data) }, defaultConfig: "default", leftOut };
   }
   const configs: Record<string, SplitFiles> = {};
   for (const name of new Set(data.map((path) => configOf(path)!))) {
@@ -142,7 +147,22 @@ function namedLayout(data: readonly string[]): DatasetLayout {
   const names = Object.keys(configs);
   const defaultConfig =
     names.find((name) => name === "default") ?? (names.length === 1 ? names[0] : undefined);
-  return { configs, ...(defaultConfig !== undefined && { defaultConfig }) };
+  return { configs, leftOut, ...(defaultConfig !== undefined && { defaultConfig }) };
+}
+
+/** Endings that one loader of Hugging Face datasets reads. */
+const FORMATS = [
+  [".parquet"],
+  [".json", ".jsonl", ".ndjson"],
+  [".csv", ".tsv"],
+  [".arrow"],
+  [".txt"],
+];
+
+/** The files of the format that most of them have, as load_dataset takes them. */
+function ofOneFormat(paths: readonly string[]): readonly string[] {
+  const groups = FORMATS.map((endings) => paths.filter((path) => endings.includes(formatOf(path))));
+  return groups.reduce((most, group) => (group.length > most.length ? group : most));
 }
 
 function splitsByName(paths: readonly string[]): SplitFiles {
@@ -218,12 +238,15 @@ export function chooseFiles(
   }
   if (splits["train"] === undefined) {
     const found = [...new Set(chosen.flatMap((name) => Object.keys(layout.configs[name]!)))];
+    // Nobody means to train on a test split.
+    const other = found.find((split) => split !== "test") ?? found[0];
+    const named = typeof config === "string" ? `name:${config},` : "";
     throw invalidData(`dataset ${dataset}: no split "${splitNames["train"] ?? "train"}"`, [
       `found: ${found.join(", ")}`,
       ...(found.some((split) => split.startsWith("partial-"))
         ? ["a partial split is the beginning of a large one: name it to train on that"]
         : []),
-      `name one: ${dataset}[split:${found[0]}]`,
+      `name one: ${dataset}[${named}split:${other}]`,
     ]);
   }
   for (const files of Object.values(splits)) checkShards(dataset, files);

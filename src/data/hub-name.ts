@@ -18,6 +18,19 @@ export function isHubName(name: string, baseDirectory: string): boolean {
   return statSync(owner, { throwIfNoEntry: false })?.isDirectory() !== true;
 }
 
+/** Returns how to write what looks like a name on the hub, or like options. */
+export function hubHint(name: string): string[] {
+  const match =
+    /^(?:(?:https?|hf):\/\/)?(?:huggingface\.co\/|hf\.co\/)?(?:datasets\/|models\/)?([\w.-]+\/[\w.-]+?)(?:(?:@|\/tree\/)([\w./-]+))?\/?$/.exec(
+      name,
+    );
+  if (match !== null && match[1] !== name) {
+    const revision = match[2] === undefined ? "" : `, with revision ${match[2]}`;
+    return [`on the hub it is called "${match[1]}"${revision}`];
+  }
+  return /[[\]]/.test(name) ? ["options end the name: name[train:1000,test:100]"] : [];
+}
+
 /** Returns the `owner/name` of a name on the hub. */
 export function hubName(name: string): string {
   return Object.hasOwn(bareNames, name) ? bareNames[name]! : name;

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DllmError, ExitCode } from "../base/errors.js";
 import { downloadFile } from "../hub/download.js";
 import type { Hub } from "../hub/hub.js";
 import {
@@ -16,7 +17,7 @@ import {
 import { downloadFiles } from "../hub/snapshot.js";
 import type { SourceParams } from "../plan/params.js";
 import type { DatasetPart } from "./dataset-args.js";
-import { countFileRows, fileRows } from "./formats/file-rows.js";
+import { countFileRows, fileRows, readableEndings } from "./formats/file-rows.js";
 import { invalidData, type SourceRow } from "./formats/row.js";
 import { chooseFiles, datasetLayout, type SplitFiles } from "./hub-layout.js";
 import { hubName } from "./hub-name.js";
@@ -32,8 +33,6 @@ export interface OpenOptions {
   /** Called as bytes arrive, with those so far and in all. */
   onProgress?: (done: number, total: number, name: string) => void;
   signal?: AbortSignal;
-  /** Which of its files are brought; all of them where absent. */
-  only?: (splits: SplitFiles) => SplitFiles;
 }
 
 /** Returns a local source. @throws DllmError 66 or 65 when a file is gone or has changed */
@@ -65,11 +64,10 @@ export async function hubSplits(
 export async function openHubSource(
   hub: Hub,
   source: SourceParams,
-  { onProgress = () => undefined, signal, only = (splits) => splits }: OpenOptions = {},
+  { onProgress = () => undefined, signal }: OpenOptions = {},
 ): Promise<OpenSource> {
   const { repository, splits, byPath } = await hubSplits(hub, source);
-  const chosen = only(splits);
-  const wanted = Object.values(chosen)
+  const wanted = Object.values(splits)
     .flat()
     .map((path) => byPath.get(path)!);
   const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -85,7 +83,7 @@ export async function openHubSource(
   return {
     name: source.name,
     splits: Object.fromEntries(
-      Object.entries(chosen).map(([split, names]) => [
+      Object.entries(splits).map(([split, names]) => [
         split,
         names.map((name) => pathOf.get(name)!),
       ]),
@@ -107,6 +105,7 @@ async function chooseHubFiles(
   part: Pick<DatasetPart, "name" | "config" | "split">,
   repository: PinnedRepository,
   files: readonly HubFile[],
+  log: (line: string) => void = () => undefined,
 ): Promise<SplitFiles> {
   const readme = files.find(({ path }) => path === "README.md");
   const text = readme && (await readFile(await downloadFile(hub, repository, readme), "utf8"));
@@ -114,6 +113,11 @@ async function chooseHubFiles(
     files.map(({ path }) => path),
     text,
   );
+  if (layout.leftOut.length > 0) {
+    const shown = layout.leftOut.slice(0, 3).join(", ");
+    const more = layout.leftOut.length > 3 ? ", …" : "";
+    log(`dataset ${part.name}: of another format than most, left out: ${shown}${more}`);
+  }
   return chooseFiles(part.name, layout, layoutChoice(part));
 }
 
@@ -140,11 +144,28 @@ export async function resolveHubDataset(
   );
   if (Object.keys(layout.configs).length === 0 && part.revision === undefined) {
     hub.log(`dataset ${part.name}: no data files on ${revision}; taking ${PARQUET_REVISION}`);
-    commit = await resolveRevision(hub, { ...repository, revision: PARQUET_REVISION });
+    const asked = resolveRevision(hub, { ...repository, revision: PARQUET_REVISION });
+    commit = await asked.catch((error: unknown) => {
+      const isAbsent = error instanceof DllmError && error.exitCode === ExitCode.notFound;
+      throw isAbsent ? nothingToRead(part.name, files) : error;
+    });
     files = await listFiles(hub, { ...repository, commit });
   }
-  await chooseHubFiles(hub, part, { ...repository, commit }, files);
+  await chooseHubFiles(hub, part, { ...repository, commit }, files, (line) => hub.log(line));
   return commit;
+}
+
+function nothingToRead(name: string, files: readonly HubFile[]): DllmError {
+  const paths = files.map(({ path }) => path);
+  const script = paths.find((path) => path.endsWith(".py"));
+  const found = paths.length === 0 ? "an empty repository" : paths.slice(0, 20).join(", ");
+  return invalidData(`dataset ${name}: no file that can be read`, [
+    `found: ${found}`,
+    script === undefined
+      ? `expected ${readableEndings.join(", ")}`
+      : `it is made by a script (${script}), which is not run, and the hub has no parquet copy of it`,
+    "take another copy of it, or save its rows as .jsonl beside the recipe",
+  ]);
 }
 
 /** Returns how many rows each split of a source has. */

@@ -19,7 +19,9 @@ import { formatOf } from "./formats/bytes.js";
 import { isReadable, readableEndings } from "./formats/file-rows.js";
 import { chooseFiles, datasetLayout } from "./hub-layout.js";
 import { knownDataset } from "./known-datasets.js";
+import { hubHint } from "./hub-name.js";
 import { rowOptions } from "./row-columns.js";
+import { rowLimit } from "./splits.js";
 
 const SPLITS = ["train", "test"];
 const NPM_PREFIX = "npm:";
@@ -52,6 +54,7 @@ export async function findFiles(
     ? await chooseFolderFiles(part, path)
     : { [splitOf(path)]: [basename(path)] };
   checkOptions(part, Object.values(splits).flat());
+  checkLocal(part, isFolder);
   return { location: isFolder ? path : dirname(path), splits };
 }
 
@@ -105,6 +108,7 @@ export async function findSource(
         ? []
         : [
             "names are paths relative to the recipe, npm:<package>/<path>, or owner/name on the hub",
+            ...hubHint(name),
           ]),
     ],
   });
@@ -141,6 +145,19 @@ async function findInPackage(name: string, baseDirectory: string): Promise<strin
   });
 }
 
+/** Refuses what only datasets with configurations, splits or a history have. */
+function checkLocal(part: DatasetPart, isFolder: boolean): void {
+  const [what, unknown] = isFolder
+    ? ["folder", ["revision"] as const]
+    : ["file", ["config", "split", "revision"] as const];
+  const key = unknown.find((name) => part[name] !== undefined);
+  if (key === undefined) return;
+  throw invalid(`dataset "${part.name}" is a ${what} here, which has no ${key}`, [
+    `found: ${key} "${part[key]}"`,
+    "leave it out, or name a dataset of the hub",
+  ]);
+}
+
 /** Files of a folder by split. */
 async function chooseFolderFiles(
   part: DatasetPart,
@@ -154,6 +171,7 @@ async function chooseFolderFiles(
     if (found.length > 1) {
       throw invalid(`dataset "${part.name}": several files for split "${split}"`, [
         `found: ${found.join(", ")}`,
+        "name the one to read, or keep the others elsewhere",
       ]);
     }
     if (found.length === 1) named[split] = found;
@@ -174,6 +192,13 @@ async function chooseFolderFiles(
     throw invalid(`dataset "${part.name}": nothing to read in the folder`, [
       `looked in ${folder}`,
       `expected train and test (${readableEndings.join(", ")}), or .txt files`,
+    ]);
+  }
+  if (layout.leftOut.length > 0) {
+    throw invalid(`dataset "${part.name}": files of several formats`, [
+      `looked in ${folder}`,
+      `found: ${readable.length === 0 ? layout.leftOut.join(", ") : readable.join(", ")}`,
+      "name one file, keep the others elsewhere, or say in the folder's README.md which are data",
     ]);
   }
   return chooseFiles(part.name, layout, layoutChoice(part));
@@ -208,6 +233,7 @@ export function splitOf(path: string): string {
 
 /** Refuses options that would silently do nothing. */
 export function checkOptions(part: DatasetPart, files: readonly string[] = []): void {
+  for (const split of SPLITS) rowLimit(part.name, part.options, split);
   for (const key of Object.keys(part.options)) {
     if (SPLITS.includes(key) || rowOptions.includes(key)) continue;
     throw invalid(`dataset "${part.name}": unknown option "${key}"`, [

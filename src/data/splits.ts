@@ -19,11 +19,20 @@ export function trainTestSplit(
   seed: number,
 ): { train: Int32Array; test: Int32Array } {
   const testRows = Math.ceil(testFraction * rows);
-  if (testRows >= rows) {
-    throw new DllmError(`test_fraction ${testFraction} of ${rows} rows leaves none to train on`, {
+  if (rows === 0) {
+    throw new DllmError("a dataset has no row to train on", {
       exitCode: ExitCode.invalidInput,
-      details: ["use a smaller test_fraction, 0, or more rows"],
+      details: ["its files are empty, or lang leaves none of them; the log counts those of each"],
     });
+  }
+  if (testRows >= rows) {
+    throw new DllmError(
+      `test_fraction ${testFraction} of ${rows} row${rows === 1 ? "" : "s"} leaves none to train on`,
+      {
+        exitCode: ExitCode.invalidInput,
+        details: ["use a smaller test_fraction, 0, or more rows"],
+      },
+    );
   }
   const order = numpyPermutation(rows, seed);
   return { train: order.slice(testRows), test: order.slice(0, testRows) };
@@ -57,15 +66,7 @@ export function limitSplits<Row>(
   options: Readonly<Record<string, string | number>>,
   { dataset, overlapping = false }: { dataset: string; overlapping?: boolean },
 ): Splits<Row> {
-  const limitOf = (split: string): number | undefined => {
-    if (!Object.hasOwn(options, split)) return undefined;
-    const limit = options[split];
-    if (typeof limit === "number") return limit;
-    throw new DllmError(`dataset "${dataset}": row limit ${split}:${String(limit)}`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["expected digits, such as train:1000 or train:1_000"],
-    });
-  };
+  const limitOf = (split: string) => rowLimit(dataset, options, split);
   const names = Object.keys(splits);
   const only = names.length === 1 ? splits[names[0]!]! : undefined;
   const train = limitOf("train");
@@ -83,6 +84,21 @@ export function limitSplits<Row>(
   return Object.fromEntries(
     names.map((name) => [name, splits[name]!.slice(0, limitOf(name) ?? Infinity)]),
   );
+}
+
+/** Returns the row limit of a split, where there is one. @throws DllmError 65 when it is no number */
+export function rowLimit(
+  dataset: string,
+  options: Readonly<Record<string, string | number>>,
+  split: string,
+): number | undefined {
+  if (!Object.hasOwn(options, split)) return undefined;
+  const limit = options[split];
+  if (typeof limit === "number") return limit;
+  throw new DllmError(`dataset "${dataset}": row limit ${split}:${String(limit)}`, {
+    exitCode: ExitCode.invalidInput,
+    details: ["expected digits, such as train:1000 or train:1_000"],
+  });
 }
 
 /** Returns the splits of several datasets joined split by split, in the order given. */

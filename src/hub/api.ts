@@ -43,6 +43,21 @@ async function readAnswer(hub: Hub, what: string, url: string): Promise<Response
   }
 }
 
+/**
+ * Returns what a call of the hub's client gives.
+ * @throws DllmError 65 when the client cannot make sense of the answer
+ */
+export async function understood<T>(what: string, asking: Promise<T>): Promise<T> {
+  return asking.catch((error: unknown) => {
+    if (!(error instanceof TypeError)) throw error;
+    throw new DllmError(`${what}: the hub's answer is not of the form that it should have`, {
+      exitCode: ExitCode.invalidInput,
+      details: [error.message, "HF_ENDPOINT must name a hub"],
+      cause: error,
+    });
+  });
+}
+
 function checkJson(what: string, bytes: Buffer): void {
   try {
     JSON.parse(bytes.toString("utf8"));

@@ -22,6 +22,14 @@ import {
   syncPath,
 } from "../base/fs.js";
 import { acquireLock } from "../base/lock.js";
+import {
+  checkAnswer,
+  expectedOf,
+  fileUrl,
+  refuseForeign,
+  WrongContent,
+  type Mismatch,
+} from "./answer.js";
 import { recogniseForeignContent } from "./foreign-content.js";
 import { TransientError, bodyPieces, sendOnce, startRequestTimer, withRetries } from "./http.js";
 import type { Hub } from "./hub.js";
@@ -50,10 +58,7 @@ export async function downloadFile(
   file: HubFile,
   options: DownloadOptions = {},
 ): Promise<string> {
-  if (!isSafePath(file.path)) throw new TypeError(`downloadFile: path ${file.path}`);
-  const folder = repositoryFolder(hub, repository);
-  const blob = join(folder, "blobs", file.digest);
-  const link = join(folder, "snapshots", repository.commit, file.path);
+  const { folder, blob, link } = placesOf(hub, repository, file);
   const { onBytes = () => undefined } = options;
   if (await isWhole(blob, file)) {
     onBytes(file.bytes);
@@ -73,18 +78,55 @@ export async function downloadFile(
       await lock.release();
     }
   }
+  await linkTo(link, blob);
+  return link;
+}
+
+/** Returns the path of a file that the cache holds whole; asks the hub nothing, removes nothing. */
+export async function cachedFile(
+  hub: Hub,
+  repository: PinnedRepository,
+  file: HubFile,
+): Promise<string | undefined> {
+  const { blob, link } = placesOf(hub, repository, file);
+  if ((await stateOf(blob, file)) !== "whole") return undefined;
+  await linkTo(link, blob);
+  return link;
+}
+
+interface FilePlaces {
+  folder: string;
+  blob: string;
+  link: string;
+}
+
+function placesOf(hub: Hub, repository: PinnedRepository, file: HubFile): FilePlaces {
+  if (!isSafePath(file.path)) throw new TypeError(`a file of the hub: path ${file.path}`);
+  const folder = repositoryFolder(hub, repository);
+  return {
+    folder,
+    blob: join(folder, "blobs", file.digest),
+    link: join(folder, "snapshots", repository.commit, file.path),
+  };
+}
+
+async function linkTo(link: string, blob: string): Promise<void> {
   await makeDirectory(dirname(link));
   await linkAtomic(link, relative(dirname(link), blob));
-  return link;
+}
+
+async function stateOf(blob: string, file: HubFile): Promise<"absent" | "wrong" | "whole"> {
+  const size = await sizeOf(blob);
+  if (size === undefined) return "absent";
+  if (size !== file.bytes) return "wrong";
+  return (await digestOf(blob, file)) === file.digest ? "whole" : "wrong";
 }
 
 /** Whether a blob is there and right; a wrong one is removed. */
 async function isWhole(blob: string, file: HubFile): Promise<boolean> {
-  const size = await sizeOf(blob);
-  if (size === undefined) return false;
-  if (size === file.bytes && (await digestOf(blob, file)) === file.digest) return true;
-  await removePath(blob);
-  return false;
+  const state = await stateOf(blob, file);
+  if (state === "wrong") await removePath(blob);
+  return state === "whole";
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
@@ -143,20 +185,6 @@ async function fetchBlob(hub: Hub, job: BlobFetch): Promise<void> {
   await syncPath(dirname(blob));
 }
 
-interface Mismatch {
-  found: string;
-  expected: string;
-  /** Asking again will not help. */
-  final?: boolean;
-}
-
-/** The answer cannot be the file. */
-class WrongContent extends Error {
-  constructor(readonly mismatch: Mismatch) {
-    super(mismatch.found);
-  }
-}
-
 function mismatchError(what: string, { found, expected }: Mismatch): DllmError {
   return new DllmError(`${what}: the hub sends other content than it lists`, {
     exitCode: ExitCode.invalidInput,
@@ -166,10 +194,6 @@ function mismatchError(what: string, { found, expected }: Mismatch): DllmError {
       "a proxy or a mirror in between may have changed it; nothing of it was kept",
     ],
   });
-}
-
-function expectedOf({ bytes, digest }: HubFile): string {
-  return `${bytes} bytes, ${digest.length === 64 ? "sha256" : "git sha1"} ${digest}`;
 }
 
 async function mismatchOf(path: string, file: HubFile): Promise<Mismatch | undefined> {
@@ -260,51 +284,4 @@ function unwrapped(error: unknown): unknown {
   if (!(error instanceof DllmError)) return error;
   const { cause } = error;
   return cause instanceof TransientError || cause instanceof WrongContent ? cause : error;
-}
-
-function fileUrl(hub: Hub, { kind, name, commit }: PinnedRepository, { path }: HubFile): string {
-  const prefix = kind === "dataset" ? "datasets/" : "";
-  const encoded = path.split("/").map(encodeURIComponent).join("/");
-  return `${hub.settings.endpoint}/${prefix}${name}/resolve/${commit}/${encoded}`;
-}
-
-/** @throws WrongContent when the answer is for another range, size or version. */
-function checkAnswer(response: Response, first: Headers, file: HubFile, from: number): void {
-  const expected = expectedOf(file);
-  if (response.status === 416) {
-    throw new WrongContent({ found: `no bytes from ${from} on`, expected });
-  }
-  const etag = (first.get("x-linked-etag") ?? first.get("etag") ?? "")
-    .replace(/^W\//, "")
-    .replaceAll('"', "");
-  // Storage hosts have etags of their own kinds; only one of the hub's kinds can be compared.
-  if (etag.length === file.digest.length && /^[0-9a-f]+$/.test(etag) && etag !== file.digest) {
-    throw new WrongContent({ found: `another version, etag ${etag}`, expected });
-  }
-  const range = response.headers.get("content-range");
-  if (response.status === 206) {
-    const start = /^bytes (\d+)-\d*\/(?:\d+|\*)$/.exec(range ?? "")?.[1];
-    if (start === undefined || Number(start) !== from) {
-      throw new WrongContent({
-        found: `another range than bytes ${from}-: ${range ?? "none"}`,
-        expected,
-      });
-    }
-  }
-  const encoding = response.headers.get("content-encoding");
-  const length = response.headers.get("content-length");
-  const rest = response.status === 206 ? file.bytes - from : file.bytes;
-  if ((encoding ?? "identity") === "identity" && length !== null && Number(length) !== rest) {
-    const type = response.headers.get("content-type") ?? "";
-    const kind = type.startsWith("text/html") ? " of a web page (HTML)" : "";
-    throw new WrongContent({ found: `${length} bytes${kind}`, expected });
-  }
-}
-
-function refuseForeign(head: Uint8Array, file: HubFile): void {
-  const isPage = /\.html?$/i.test(file.path);
-  const foreign = isPage ? undefined : recogniseForeignContent(head);
-  // The listing may name a pointer itself, where a repository was uploaded without LFS.
-  if (foreign === undefined || head.byteLength === file.bytes) return;
-  throw new WrongContent({ found: foreign, expected: expectedOf(file), final: true });
 }

@@ -51,13 +51,8 @@ export async function sendOnce(
   { url, headers = {}, what }: HubRequest,
   signal: AbortSignal,
 ): Promise<HubAnswer> {
-  const { endpoint, token, offline } = hub.settings;
-  if (offline) {
-    throw new DllmError(`${what}: not in the cache, and HF_HUB_OFFLINE forbids asking the hub`, {
-      exitCode: ExitCode.unavailable,
-      details: [`looked in ${hub.settings.cacheDirectory}`, "unset HF_HUB_OFFLINE to download it"],
-    });
-  }
+  const { endpoint, token } = hub.settings;
+  checkOnline(hub, what);
   const home = new URL(endpoint).origin;
   let at = new URL(url);
   let first: Headers | undefined;
@@ -91,6 +86,15 @@ export async function sendOnce(
   throw new DllmError(`${what}: more than ${MAX_REDIRECTS} redirects`, {
     exitCode: ExitCode.unavailable,
     details: [`the last one to ${shown(at)}`],
+  });
+}
+
+/** @throws DllmError 69 for what is not in the cache when nothing may be asked of the network */
+export function checkOnline({ settings }: Hub, what: string): void {
+  if (!settings.offline) return;
+  throw new DllmError(`${what}: not in the cache, and HF_HUB_OFFLINE forbids asking the hub`, {
+    exitCode: ExitCode.unavailable,
+    details: [`looked in ${settings.cacheDirectory}`, "unset HF_HUB_OFFLINE to download it"],
   });
 }
 
@@ -152,8 +156,14 @@ function statusError(hub: Hub, url: URL, what: string, response: Response): Erro
     const retryAfterMs = retryAfter(response.headers.get("retry-after"));
     return new TransientError(answer, { retryAfterMs });
   }
-  const missing = response.headers.get("x-error-code") === "RepoNotFound";
-  if (status === 404 || missing) {
+  const code = response.headers.get("x-error-code");
+  if (code === "RevisionNotFound") {
+    return new DllmError(`${what}: the hub has no such revision`, {
+      exitCode: ExitCode.notFound,
+      details: [answer, "it may have been renamed or removed: name another branch, tag or commit"],
+    });
+  }
+  if (status === 404 || code === "RepoNotFound") {
     return new DllmError(`${what}: not found on the hub`, {
       exitCode: ExitCode.notFound,
       details: [
@@ -169,6 +179,9 @@ function statusError(hub: Hub, url: URL, what: string, response: Response): Erro
       exitCode: ExitCode.noPermission,
       details: [
         answer,
+        ...(code === "GatedRepo"
+          ? ["it is gated: log in on the hub, open its page there, and accept its conditions"]
+          : []),
         hub.settings.token === undefined
           ? "set HF_TOKEN to a token of an account that may read it"
           : "the token in HF_TOKEN may not read it: accept its conditions on the hub, or use another",

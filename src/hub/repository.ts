@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { makeDirectory, readJson, writeFileAtomic, writeJson } from "../base/fs.js";
 import { sanitize } from "../base/sanitize.js";
-import { hubFetch } from "./api.js";
+import { hubFetch, understood } from "./api.js";
 import type { Hub } from "./hub.js";
 
 export type RepositoryKind = "dataset" | "model";
@@ -147,7 +147,8 @@ async function askRevision(
     fetch: hubFetch(hub, what),
     additionalFields: ["sha" as const],
   };
-  const { sha } = await (kind === "dataset" ? datasetInfo(asked) : modelInfo(asked));
+  const info = kind === "dataset" ? datasetInfo(asked) : modelInfo(asked);
+  const { sha } = await understood(what, info);
   if (typeof sha === "string" && isCommit(sha)) return sha;
   throw new DllmError(`${what}: the hub names no commit`, {
     exitCode: ExitCode.invalidInput,
@@ -174,11 +175,8 @@ function withCachedHint(error: unknown, revision: string, cached: string | undef
  * @throws DllmError 65 for a listing that is not one, otherwise as resolveRevision
  */
 export async function listFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile[]> {
-  const path = join(repositoryFolder(hub, repository), "listings", `${repository.commit}.json`);
-  if (existsSync(path)) {
-    const kept = readJson(path);
-    if (Array.isArray(kept)) return kept.map((entry) => checkEntry(entry as HubFile, repository));
-  }
+  const kept = keptListing(hub, repository);
+  if (kept !== undefined) return kept;
   if (hub.settings.offline) {
     const files = await snapshotFiles(hub, repository);
     if (files.length > 0) {
@@ -189,9 +187,23 @@ export async function listFiles(hub: Hub, repository: PinnedRepository): Promise
     }
   }
   const files = await askFiles(hub, repository);
+  const path = listingPath(hub, repository);
   await makeDirectory(dirname(path));
   await writeJson(path, files);
   return files;
+}
+
+function listingPath(hub: Hub, repository: PinnedRepository): string {
+  return join(repositoryFolder(hub, repository), "listings", `${repository.commit}.json`);
+}
+
+/** Returns the listing that the cache has, where it has one. @throws as listFiles, but asks nothing */
+export function keptListing(hub: Hub, repository: PinnedRepository): HubFile[] | undefined {
+  const path = listingPath(hub, repository);
+  const kept = existsSync(path) ? readJson(path) : undefined;
+  return Array.isArray(kept)
+    ? kept.map((entry) => checkEntry(entry as HubFile, repository))
+    : undefined;
 }
 
 async function askFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile[]> {
@@ -204,13 +216,16 @@ async function askFiles(hub: Hub, repository: PinnedRepository): Promise<HubFile
     hubUrl: hub.settings.endpoint,
     fetch: hubFetch(hub, what),
   });
-  const files: HubFile[] = [];
-  for await (const { type, path, size, oid, lfs } of entries) {
-    if (type !== "file") continue;
-    const entry = { path, bytes: lfs?.size ?? size, digest: lfs?.oid ?? oid ?? "" };
-    files.push(checkEntry(entry, repository));
-  }
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  const collect = async (): Promise<HubFile[]> => {
+    const files: HubFile[] = [];
+    for await (const { type, path, size, oid, lfs } of entries) {
+      if (type !== "file") continue;
+      const entry = { path, bytes: lfs?.size ?? size, digest: lfs?.oid ?? oid ?? "" };
+      files.push(checkEntry(entry, repository));
+    }
+    return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  };
+  return understood(what, collect());
 }
 
 /** What the hub says becomes names of files here. */

@@ -5,7 +5,7 @@
 import type { StageKind } from "./stage.js";
 
 export const codeVersions = {
-  prepare: 2,
+  prepare: 3,
   pretrain: 3,
   sft: 3,
   eval: 2,

@@ -61,7 +61,7 @@ function checkStreaming(
   key: (name: string) => string,
 ): void {
   const { isWritten, report } = inputs;
-  const { max_steps: maxSteps, test_fraction: fraction, dataset_args: args } = settings;
+  const { max_steps: maxSteps, test_fraction: fraction } = settings;
   if (maxSteps !== undefined && maxSteps < 1) {
     report(
       key("streaming"),
@@ -83,17 +83,6 @@ function checkStreaming(
       [key("streaming"), key("group_by_length")],
       "the rows of a stream cannot be grouped by length: they are not known in advance",
       "leave one of them out",
-    );
-  }
-  const weighted = Array.isArray(args)
-    ? (args as readonly { weight?: number }[]).findIndex(({ weight }) => weight !== undefined)
-    : -1;
-  const isWeightedText = typeof args === "string" && /[[,]\s*weight\s*:/.test(args);
-  if (weighted >= 0 || isWeightedText) {
-    report(
-      isWeightedText ? key("dataset_args") : key(`dataset_args.${weighted}.weight`),
-      "datasets with weights are not streamed: a stream reads one dataset after another",
-      "leave the weights out, or write streaming: false",
     );
   }
 }

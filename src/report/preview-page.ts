@@ -2,9 +2,9 @@
  * @file A preview as one HTML file that needs nothing but itself: in the look of the report,
  * without a script; the times of a row are tabs made of radio buttons.
  */
-import { createHash } from "node:crypto";
 import { formatNumber } from "./format.js";
 import { html, trusted, type Html } from "./html.js";
+import { renderPage } from "./page.js";
 import { previewStyle } from "./preview-style.js";
 import {
   describeSample,
@@ -21,46 +21,21 @@ import { reportStyle } from "./style.js";
 
 /** Returns a preview as the text of an HTML file. */
 export function previewPage(preview: Preview): string {
-  const css = reportStyle + previewStyle;
-  const hash = createHash("sha256").update(css).digest("base64");
-  const policy = `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'`;
   const warnings = preview.stages.reduce((sum, stage) => sum + stage.warnings.length, 0);
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${trusted(policy)}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="referrer" content="no-referrer" />
-        <title>${preview.recipe} · dllm preview</title>
-        ${trusted(`<style>${css}</style>`)}
-      </head>
-      <body>
-        <header>
-          <div>
-            <div class="product">dllm preview</div>
-            <h1>${preview.recipe}</h1>
-            <p>
-              ${
-                warnings === 0
-                  ? html`<span class="status good">No warnings</span>`
-                  : html`<span class="status bad"
-                      >${warnings} warning${warnings === 1 ? "" : "s"}</span
-                    >`
-              }What
-              training sees of the data, from a sample of it; seed ${preview.seed}
-            </p>
-          </div>
-        </header>
-        <nav aria-label="Trainings">
-          <div>${preview.stages.map(({ id }) => html`<a href="#${id}">${id}</a>`)}</div>
-        </nav>
-        <main>
-          ${preview.stages.map((stage, i) => renderStage(stage, i))}
-          <footer>Written by dllm. This file needs no network.</footer>
-        </main>
-      </body>
-    </html> `.markup;
+  const status =
+    warnings === 0
+      ? html`<span class="status good">No warnings</span>`
+      : html`<span class="status bad">${warnings} warning${warnings === 1 ? "" : "s"}</span>`;
+  return renderPage({
+    product: "preview",
+    title: preview.recipe,
+    summary: html`${status}What training sees of the data, from a sample of it; seed ${preview.seed}`,
+    style: reportStyle + previewStyle,
+    navigationLabel: "Trainings",
+    navigation: preview.stages.map(({ id }) => [id, id] as const),
+    main: html`${preview.stages.map((stage, i) => renderStage(stage, i))}
+      <footer>Written by dllm. This file needs no network.</footer>`,
+  });
 }
 
 function renderStage(stage: PreviewStage, index: number): Html {

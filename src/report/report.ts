@@ -1,8 +1,7 @@
 /**
- * @file The report of a run: one HTML file that needs nothing but itself. Its policy lets no
- * script run but the two it names by hash, and loads nothing from anywhere.
+ * @file The report of a run: one HTML file that needs nothing but itself, with two scripts, which
+ * draw its curves.
  */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -11,25 +10,14 @@ import { chartsOf, renderCharts, type Chart } from "./charts.js";
 import { compareEvaluations } from "./comparison.js";
 import { describeEnvironment } from "./environment.js";
 import { formatDuration } from "./format.js";
-import { embedJson, html, trusted, type Html } from "./html.js";
+import { embedJson, html, type Html } from "./html.js";
+import { renderPage } from "./page.js";
 import { loadRun, type ReportStage, type RunData } from "./run-data.js";
 import { renderEvaluations, renderSamples } from "./evaluation-sections.js";
 import { renderProvenance, renderRecipe, renderStages, renderSummary } from "./sections.js";
 import { reportStyle } from "./style.js";
 
 const require = createRequire(import.meta.url);
-
-/** An element with a script or style sheet, and the source that the policy allows it by. */
-function inline(
-  element: "script" | 'script type="module"' | "style",
-  code: string,
-): { element: Html; source: string } {
-  // Compiled scripts name a source map beside them, which a report does not have.
-  const text = code.replace(/^\/\/# sourceMappingURL=.*$/gm, "");
-  const hash = createHash("sha256").update(text).digest("base64");
-  const end = element.split(" ")[0]!;
-  return { element: trusted(`<${element}>${text}</${end}>`), source: `'sha256-${hash}'` };
-}
 
 function renderStatus({ stages }: RunData): Html {
   const failed = stages.filter(({ state }) => state === "failed").length;
@@ -77,50 +65,25 @@ export function renderReport(run: RunData, environment: readonly [string, string
   ];
   const present = sections.filter(([, , section]) => section.markup !== "");
 
-  const plotScript = inline(
-    "script",
-    readFileSync(require.resolve("uplot/dist/uPlot.iife.min.js"), "utf8"),
-  );
-  // A module: compiled, it ends in an export.
-  const ownScript = inline(
-    'script type="module"',
-    readFileSync(new URL("./client.js", import.meta.url), "utf8"),
-  );
-  const plotStyle = readFileSync(require.resolve("uplot/dist/uPlot.min.css"), "utf8");
-  const style = inline("style", plotStyle + reportStyle);
-  const policy = `default-src 'none'; script-src ${plotScript.source} ${ownScript.source}; style-src ${style.source}; base-uri 'none'; form-action 'none'`;
-
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${trusted(policy)}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="referrer" content="no-referrer" />
-        <title>${run.name} · dllm report</title>
-        ${style.element}
-      </head>
-      <body>
-        <header>
-          <div>
-            <div class="product">dllm report</div>
-            <h1>${run.name}</h1>
-            <p>${renderStatus(run)}${run.recipeFile}${describeTimes(run)}</p>
-          </div>
-        </header>
-        <nav aria-label="Sections">
-          <div>${present.map(([id, title]) => html`<a href="#${id}">${title}</a>`)}</div>
-        </nav>
-        <main>
-          ${present.map(([, , section]) => html`${section}`)}
-          <footer>Written by dllm from the files of the run. This file needs no network.</footer>
-        </main>
-        <script type="application/json" id="report-data">
-          ${embedJson({ trainings: trained.map(({ charts }) => charts) })}
-        </script>
-        ${plotScript.element}${ownScript.element}
-      </body>
-    </html> `.markup;
+  const read = (path: string | URL): string => readFileSync(path, "utf8");
+  return renderPage({
+    product: "report",
+    title: run.name,
+    summary: html`${renderStatus(run)}${run.recipeFile}${describeTimes(run)}`,
+    style: read(require.resolve("uplot/dist/uPlot.min.css")) + reportStyle,
+    navigationLabel: "Sections",
+    navigation: present.map(([id, title]) => [id, title] as const),
+    main: html`${present.map(([, , section]) => section)}
+      <footer>Written by dllm from the files of the run. This file needs no network.</footer>`,
+    data: html`<script type="application/json" id="report-data">
+      ${embedJson({ trainings: trained.map(({ charts }) => charts) })}
+    </script>`,
+    scripts: [
+      { element: "script", code: read(require.resolve("uplot/dist/uPlot.iife.min.js")) },
+      // A module: compiled, it ends in an export.
+      { element: 'script type="module"', code: read(new URL("./client.js", import.meta.url)) },
+    ],
+  });
 }
 
 /**

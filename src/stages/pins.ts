@@ -8,6 +8,7 @@ import { DllmError, ExitCode, errorCode } from "../base/errors.js";
 import { ioError } from "../base/fs.js";
 import { datasetParts, type DatasetPart } from "../data/dataset-args.js";
 import { isHubName } from "../data/hub-name.js";
+import { weightsOf } from "../data/mix.js";
 import { checkColumns } from "../data/row-columns.js";
 import type { HubRevision, SourceParams } from "../plan/params.js";
 import type { Locations, PinnedDirectory, Pins } from "../plan/pins.js";
@@ -30,16 +31,39 @@ export interface PinnedInputs {
 export type KnownCommits = Readonly<Record<string, HubRevision>>;
 
 /** Returns what every source, tokenizer and model of a recipe contains, and where it is. */
-export async function pinInputs(
+export function pinInputs(loaded: LoadedRecipe, known: KnownCommits = {}): Promise<PinnedInputs> {
+  return pin(loaded, known, { datasets: () => true, model: true });
+}
+
+const TOKENIZER_DATASETS = "tokenizer.train.dataset_args";
+
+/** Returns what of a recipe's inputs its tokenizer needs: no more is looked at. */
+export function pinTokenizer(
   loaded: LoadedRecipe,
   known: KnownCommits = {},
+): Promise<PinnedInputs> {
+  const datasets = (keyPath: string): boolean => keyPath === TOKENIZER_DATASETS;
+  return pin(loaded, known, { datasets, model: false });
+}
+
+interface Wanted {
+  /** Whether the datasets at a key path are. */
+  datasets: (keyPath: string) => boolean;
+  model: boolean;
+}
+
+async function pin(
+  loaded: LoadedRecipe,
+  known: KnownCommits,
+  wanted: Wanted,
 ): Promise<PinnedInputs> {
   const locations = new Map<string, string>();
   const datasets: Record<string, readonly SourceParams[]> = {};
   for (const { keyPath, parts } of parseDatasets(loaded)) {
+    if (!wanted.datasets(keyPath)) continue;
     datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations, known });
   }
-  const model = await pinModel(loaded, locations, known);
+  const model = wanted.model ? await pinModel(loaded, locations, known) : undefined;
   const tokenizer = await pinTokenizerFiles(loaded, locations, known);
   return {
     pins: {
@@ -47,27 +71,6 @@ export async function pinInputs(
       ...(model !== undefined && { model }),
       ...(tokenizer !== undefined && { tokenizer }),
     },
-    locations: Object.fromEntries(locations),
-    cores: availableParallelism(),
-  };
-}
-
-const TOKENIZER_DATASETS = "tokenizer.train.dataset_args";
-
-/** Returns what of a recipe's inputs its tokenizer needs: no more is looked at. */
-export async function pinTokenizer(
-  loaded: LoadedRecipe,
-  known: KnownCommits = {},
-): Promise<PinnedInputs> {
-  const locations = new Map<string, string>();
-  const datasets: Record<string, readonly SourceParams[]> = {};
-  for (const { keyPath, parts } of parseDatasets(loaded)) {
-    if (keyPath !== TOKENIZER_DATASETS) continue;
-    datasets[keyPath] = await pinDatasets(loaded, { keyPath, parts, locations, known });
-  }
-  const tokenizer = await pinTokenizerFiles(loaded, locations, known);
-  return {
-    pins: { datasets, ...(tokenizer !== undefined && { tokenizer }) },
     locations: Object.fromEntries(locations),
     cores: availableParallelism(),
   };
@@ -99,6 +102,7 @@ export function parseDatasets(loaded: LoadedRecipe): RecipeDatasets[] {
     const parts = loaded.at(keyPath, () => {
       const found = datasetParts(args, separators);
       for (const part of found) checkColumns(part, kind);
+      weightsOf(found);
       return found;
     });
     return { keyPath, parts };

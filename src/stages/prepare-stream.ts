@@ -4,8 +4,10 @@
  * rows of `[test:N]`, as the reference's streaming loader takes them.
  * Source: ZHZisZZ/dllm@ca17675 dllm/data/utils.py.
  */
+import { removePath, temporaryPath } from "../base/fs.js";
 import type { JsonObject } from "../base/json.js";
 import { countFileRows } from "../data/formats/file-rows.js";
+import { weightsOf } from "../data/mix.js";
 import { rowReader } from "../data/row-mapping.js";
 import { streamFiles, type StreamFiles } from "../data/stream/stream-files.js";
 import type { StreamSpec } from "../data/stream/stream-spec.js";
@@ -29,33 +31,50 @@ export async function prepareStream(
     on_bad_row: params.on_bad_row,
     max_bad_row_ratio: params.max_bad_row_ratio,
     seed: params.seed,
+    ...(weightsOf(params.sources) !== undefined && {
+      stopping_strategy: params.stopping_strategy ?? "first_exhausted",
+    }),
   };
-  const sources = await openHeldOut(context, params);
   const written: WrittenSplits = { splits: {}, sources: [] };
-  const ids = sources.flatMap(({ rows }) => rows["test"]!);
-  if (ids.length > 0) {
-    const mix = await tokenizeMix(context, {
-      sources,
-      needed: ids,
-      keepLines: new Set(),
-      settings: tokenizeSettings(params),
-      badRows: params,
-    });
-    try {
-      await writeSplit(context, params, { sources, mix, split: "test", ids, written });
-    } finally {
-      mix.shards.close();
-      await mix.lines.close();
-    }
+  // Beside the output: what a killed attempt leaves there goes when the next one begins.
+  const scratch = temporaryPath(context.outputDirectory);
+  try {
+    const sources = await openHeldOut(context, params, scratch);
+    await writeHeldOut(context, params, { sources, written });
+  } finally {
+    await removePath(scratch);
   }
   context.log(`training reads ${params.sources.map(({ name }) => name).join(" + ")} itself`);
   return finishDataset(context, params, { ...written, stream });
+}
+
+async function writeHeldOut(
+  context: StageContext,
+  params: PrepareTextParams,
+  { sources, written }: { sources: readonly MixSource[]; written: WrittenSplits },
+): Promise<void> {
+  const ids = sources.flatMap(({ rows }) => rows["test"]!);
+  if (ids.length === 0) return;
+  const mix = await tokenizeMix(context, {
+    sources,
+    needed: ids,
+    keepLines: new Set(),
+    settings: tokenizeSettings(params),
+    badRows: params,
+  });
+  try {
+    await writeSplit(context, params, { sources, mix, split: "test", ids, written });
+  } finally {
+    mix.shards.close();
+    await mix.lines.close();
+  }
 }
 
 /** The sources that hold rows out, with nothing but these rows. */
 async function openHeldOut(
   context: StageContext,
   { sources, text_field: textField }: PrepareTextParams,
+  scratch: string,
 ): Promise<MixSource[]> {
   const opened: MixSource[] = [];
   let first = 0;
@@ -65,6 +84,7 @@ async function openHeldOut(
     const files = await streamFiles(params, {
       locations: context.job.locations,
       hub: () => stageHub(context),
+      scratch,
     });
     const { split, most } = heldOut(params, files);
     if (most === 0) continue;

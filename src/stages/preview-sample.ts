@@ -1,17 +1,18 @@
 /**
  * @file A sample of a dataset for a preview: the first rows of its training split, read as the
- * stage would read them, from as few files as hold them. Nothing is hashed and no more is
- * downloaded than the first file.
+ * stage would read them. Local files are not hashed. Of the hub's, the first one is read: from the
+ * cache where it is there, else only its first rows, or the whole where that is not possible.
  */
 import { join } from "node:path";
 import type { DatasetPart } from "../data/dataset-args.js";
 import { fileRows } from "../data/formats/file-rows.js";
 import type { SourceRow } from "../data/formats/row.js";
 import { isHubName } from "../data/hub-name.js";
-import type { SplitFiles } from "../data/hub-layout.js";
-import { openHubSource, resolveHubDataset } from "../data/open-source.js";
+import { firstRows } from "../data/first-rows.js";
+import { hubSplits, resolveHubDataset } from "../data/open-source.js";
 import { rowReader, type RowReader } from "../data/row-mapping.js";
 import { checkOptions, findFiles } from "../data/sources.js";
+import { cachedFile, downloadFile } from "../hub/download.js";
 import type { Hub } from "../hub/hub.js";
 import type { SourceParams } from "../plan/params.js";
 import { atKey, hubRevision, isAbsent, sourceParams, type KnownCommits } from "./pins.js";
@@ -47,14 +48,15 @@ export async function sampleSource(
 ): Promise<Sample> {
   const { loaded, sampleRows } = world;
   try {
-    const { paths, params, isAll } = await openTrainFiles(world, part, keyPath);
+    const { params, splits, isAll, read } = await openTrainFiles(world, part, keyPath);
     const { name, config, options } = params;
     const reader = rowReader({ name, config, options, textField });
-    const { skip, most } = limitsOf(part, paths.splits);
+    const { skip, most } = limitsOf(part, splits);
     const rows: SourceRow[] = [];
     let isWhole = isAll;
     let seen = 0;
-    for await (const row of rowsOf(paths.train)) {
+    // One more than is shown: whether there is one.
+    for await (const row of read(skip + Math.min(most, sampleRows) + 1)) {
       if (options["lang"] !== undefined && (row.problem || !reader.isWanted(row))) continue;
       if (seen++ < skip) continue;
       if (rows.length === Math.min(most, sampleRows)) {
@@ -87,39 +89,58 @@ function limitsOf(
 
 interface TrainFiles {
   params: SourceParams;
-  paths: { train: readonly string[]; splits: readonly string[] };
-  /** Whether these are all files of the split. */
+  /** Names of the splits. */
+  splits: readonly string[];
+  /** Whether all files of the training split are read. */
   isAll: boolean;
+  /** Yields its rows: so many of them, or more. */
+  read(rows: number): AsyncGenerator<SourceRow>;
 }
 
 async function openTrainFiles(
-  { loaded, hub, known }: SampleWorld,
+  world: SampleWorld,
   part: DatasetPart,
   keyPath: string,
 ): Promise<TrainFiles> {
-  const baseDirectory = loaded.directoryOf(keyPath);
+  const baseDirectory = world.loaded.directoryOf(keyPath);
   const found = await findFiles(part, { baseDirectory }).catch((error: unknown) => {
     if (!isAbsent(error) || !isHubName(part.name, baseDirectory)) throw error;
     return undefined;
   });
-  if (found !== undefined) {
-    const { location, splits } = found;
-    const train = (splits["train"] ?? []).map((file) => join(location, file));
-    const params = sourceParams(part, { files: [] });
-    return { params, paths: { train, splits: Object.keys(splits) }, isAll: true };
-  }
+  if (found === undefined) return openHubFiles(world, part);
+  const { location, splits } = found;
+  const train = (splits["train"] ?? []).map((file) => join(location, file));
+  return {
+    params: sourceParams(part, { files: [] }),
+    splits: Object.keys(splits),
+    isAll: true,
+    read: () => rowsOf(train),
+  };
+}
+
+async function openHubFiles(
+  { hub: open, known }: SampleWorld,
+  part: DatasetPart,
+): Promise<TrainFiles> {
   checkOptions(part);
+  const hub = open();
   const revision = hubRevision(part.revision, known[`dataset ${part.name}`]);
-  const commit = revision.commit ?? (await resolveHubDataset(hub(), part));
+  const commit = revision.commit ?? (await resolveHubDataset(hub, part));
   const params = sourceParams(part, { files: [], hub: { ...revision, commit } });
-  let splits: SplitFiles = {};
-  const source = await openHubSource(hub(), params, {
-    only(all) {
-      splits = all;
-      return { train: (all["train"] ?? []).slice(0, 1) };
+  const { repository, splits, byPath } = await hubSplits(hub, params);
+  const train = splits["train"]!;
+  const file = byPath.get(train[0]!)!;
+  return {
+    params,
+    splits: Object.keys(splits),
+    isAll: train.length === 1,
+    async *read(rows) {
+      const cached = await cachedFile(hub, repository, file);
+      // Which rows are of a language is known when they are read.
+      const isInParts = cached === undefined && params.options["lang"] === undefined;
+      const first = isInParts ? await firstRows(hub, { repository, file, rows }) : undefined;
+      if (first !== undefined) yield* first;
+      else yield* fileRows(cached ?? (await downloadFile(hub, repository, file)));
     },
-  });
-  const train = source.splits["train"]!;
-  const isAll = train.length === (splits["train"] ?? []).length;
-  return { params, paths: { train, splits: Object.keys(splits) }, isAll };
+  };
 }

@@ -1,5 +1,6 @@
 /** @file The rows of a training stage: the train split of its data, or the stream that it names. */
 import { DllmError, ExitCode } from "../base/errors.js";
+import { removePath, temporaryPath } from "../base/fs.js";
 import { openStream } from "../data/stream/open-stream.js";
 import { readStream, writeStream } from "../data/stream/stream-state.js";
 import { openTokenDataset, type DatasetInfo, type TokenDataset } from "../data/token-dataset.js";
@@ -35,10 +36,13 @@ export async function openTrainingRows(
   }
   const { train: settings } = job.params as unknown as TrainParams;
   const from = checkpoint === undefined ? undefined : await readStream(checkpoint);
+  // Beside the output: what a killed attempt leaves there goes when the next one begins.
+  const scratch = temporaryPath(context.outputDirectory);
   const stream = await openStream(
     {
       spec,
       locations: job.locations,
+      scratch,
       tokenizer: context.input("tokenizer"),
       ...(from !== undefined && { from: from.state }),
     },
@@ -49,7 +53,10 @@ export async function openTrainingRows(
     train: rows,
     description: `a stream of ${spec.sources.map(({ name }) => name).join(" + ")}`,
     writePosition: async (directory) => writeStream(directory, await rows.checkpoint()),
-    close: () => stream.close(),
+    async close() {
+      await stream.close();
+      await removePath(scratch);
+    },
   };
 }
 

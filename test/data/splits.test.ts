@@ -30,8 +30,9 @@ test("splits of several datasets are joined in order; a missing split is no erro
 
 test("errors", () => {
   expect(() => trainTestSplit(1, 0.5, 42)).toThrow(
-    "test_fraction 0.5 of 1 rows leaves none to train on",
+    "test_fraction 0.5 of 1 row leaves none to train on",
   );
+  expect(() => trainTestSplit(0, 0.5, 42)).toThrow("a dataset has no row to train on");
   expect(() => limitSplits({ train: rows(3) }, { train: "-5" }, { dataset: "d" })).toThrow(
     'dataset "d": row limit train:-5',
   );

@@ -9,7 +9,7 @@ import { fileRows } from "../../src/data/formats/file-rows.js";
 import { pinSource } from "../../src/data/sources.js";
 import { chunkStream, type ChunkStream } from "../../src/data/stream/chunk-stream.js";
 import { openStream } from "../../src/data/stream/open-stream.js";
-import { FIRST_ROW, openStreamSources } from "../../src/data/stream/stream-rows.js";
+import { openStreamSources } from "../../src/data/stream/stream-rows.js";
 import type { StreamSpec } from "../../src/data/stream/stream-spec.js";
 import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
 import { loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.js";
@@ -69,12 +69,13 @@ async function specOf(
 const noHub = (): never => {
   throw new Error("nothing is on the hub");
 };
+const world = { locations, hub: noHub, scratch: join(base, "scratch") };
 async function streamOf(
   spec: StreamSpec,
   from?: Parameters<typeof chunkStream>[2],
   bufferChunks = 10,
 ): Promise<ChunkStream> {
-  const sources = await openStreamSources(spec, { locations, hub: noHub });
+  const sources = await openStreamSources(spec, world);
   return chunkStream(sources, { spec, tokenizer, bufferChunks }, from);
 }
 const textOf = (chunk: Int32Array): string => tokenizer.decode([...chunk.subarray(0, 3)]);
@@ -84,9 +85,9 @@ async function take(stream: ChunkStream, count: number): Promise<string[]> {
   return taken;
 }
 async function rowsOf(spec: StreamSpec, count: number): Promise<string[]> {
-  const sources = await openStreamSources(spec, { locations, hub: noHub });
+  const sources = await openStreamSources(spec, world);
   const rows: string[] = [];
-  for await (const { row } of sources.rows(FIRST_ROW)) {
+  for await (const { row } of sources.rows()) {
     if (rows.push((row.value as { text: string }).text) === count) break;
   }
   return rows;
@@ -154,7 +155,7 @@ test("a thread gives the same, and its errors come back", async () => {
   const script = await bundle("src/data/stream/stream-worker.ts");
   const spec = await specOf([{ name: "small.jsonl" }]);
   const log = () => undefined;
-  const job = { spec, locations, tokenizer: tokenizerDirectory };
+  const job = { spec, locations, scratch: world.scratch, tokenizer: tokenizerDirectory };
   const threaded = await openStream(job, log, script);
   const here = await openStream(job, log, "none");
   expect(await threaded.take(5)).toEqual(await here.take(5));

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { publishDirectory, sha256 } from "../../src/base/fs.js";
-import type { JsonObject } from "../../src/base/json.js";
 import { modelCard } from "../../src/export/model-card.js";
 import { exportOnnx } from "../../src/export/onnx.js";
 import { writeHfLayout } from "../../src/export/hf-layout.js";
 import { verifyExport } from "../../src/export/verify.js";
 import type { ExportParams } from "../../src/plan/params.js";
-import type { Progress, StageContext } from "../../src/plan/stage.js";
+import type { Progress } from "../../src/plan/stage.js";
 import { run } from "../../src/stages/export.js";
+import { stageContext } from "../support/stage-context.js";
 import { writeModelDirectory } from "../support/model-directory.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
 
@@ -49,32 +49,12 @@ async function exportContext(root: string, formats: ExportParams["export"]["form
   );
   const inputs: Record<string, string> = { model, eval: evaluation, "eval-pretrain": evaluation };
   const outputDirectory = join(root, "out");
-  mkdirSync(outputDirectory);
   const progress: Progress[] = [];
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      id: "export",
-      kind: "export",
-      fingerprint: "f".repeat(64),
-      attempt: 1,
-      params: { export: { formats }, recipe } satisfies ExportParams as unknown as JsonObject,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
-      locations: {},
-      inputs,
-    },
-    input: (name) => inputs[name]!,
-    outputDirectory,
-    checkpoints: {
-      save: () => Promise.resolve(),
-      latest: () => Promise.resolve(undefined),
-      pinned: () => Promise.reject(new Error("there is none")),
-    },
-    metric: () => undefined,
-    progress: (one) => progress.push(one),
-    log: () => undefined,
-    stop: { requested: false },
-  };
+  const params: ExportParams = { export: { formats }, recipe };
+  const context = stageContext(
+    { kind: "export", params, inputs },
+    { outputDirectory, progress: (one) => progress.push(one) },
+  );
   return { context, outputDirectory, progress };
 }
 

@@ -166,6 +166,15 @@ test("N2: 503, 429 with Retry-After, then success", async () => {
   expect(error.text).toContain("answered 500: boom\n");
 });
 
+test("N2: 429 without Retry-After: pauses that grow, then success", async () => {
+  fault("hub", 2, (_request, response) => {
+    response.writeHead(429).end();
+    return true;
+  });
+  expect(await resolveRevision(hub(), data)).toBe(commit);
+  expect(pauses).toEqual([50, 100]);
+});
+
 test("N3: a connection that stands still is given up and resumed where it stopped", async () => {
   const half = big.length >> 1;
   fault("storage", 1, (_request, response) => {
@@ -192,8 +201,7 @@ test("N4: truncated, of wrong length, of another range, of another version: neve
     response.write(big.subarray(0, third), () => response.destroy());
     return true;
   });
-  fault("storage", 1, (request, response) => {
-    expect(request.headers.range).toBe(`bytes=${third}-`);
+  fault("storage", 1, (_request, response) => {
     response.writeHead(206, {
       "content-range": `bytes 0-${big.length - 1}/${big.length}`,
       "content-length": big.length,
@@ -202,9 +210,11 @@ test("N4: truncated, of wrong length, of another range, of another version: neve
     return true;
   });
   expect(readFileSync(await downloadFile(hub(), pinned, bigFile)).equals(big)).toBe(true);
-  expect(
-    server.seen.filter(({ host }) => host === "storage").at(-1)!.headers.range,
-  ).toBeUndefined();
+  const ranges = server.seen
+    .filter(({ host }) => host === "storage")
+    .map(({ headers }) => headers.range);
+  // What was sent before the connection broke may have arrived in part.
+  expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/), undefined]);
 
   fault("hub", 99, (request, response) => {
     sendFile({ content: small.subarray(3) }, request, response);

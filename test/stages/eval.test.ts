@@ -12,8 +12,9 @@ import { loadTokenizer } from "../../src/data/tokenizer.js";
 import type { AnswerSample } from "../../src/evaluate/exact-match.js";
 import type { EvalResult } from "../../src/evaluate/result.js";
 import type { EvalParams } from "../../src/plan/params.js";
-import { StageStopped, type MetricRecord, type StageContext } from "../../src/plan/stage.js";
+import { StageStopped, type MetricRecord } from "../../src/plan/stage.js";
 import { run } from "../../src/stages/eval.js";
+import { stageContext, withoutCheckpoints } from "../support/stage-context.js";
 import { writeModelDirectory } from "../support/model-directory.js";
 
 const params: EvalParams = {
@@ -82,44 +83,35 @@ async function prepare(task: "chat" | "text", rows: readonly (JsonObject & { q: 
 }
 
 /** A stage context over directories; `stopAfter` asks to stop at that many progress reports. */
-function stageContext(name: string, { stopAfter = Infinity, given = params } = {}) {
+function evaluation(name: string, { stopAfter = Infinity, given = params } = {}) {
   const outputDirectory = join(root, name);
   const metrics: MetricRecord[] = [];
   const saved: { step: number; directory: string }[] = [];
   let reports = 0;
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      id: "eval",
-      kind: "eval",
-      fingerprint: "0",
-      attempt: 1,
-      params: given as unknown as JsonObject,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
-      locations: {},
-      inputs: {},
-    },
-    input: (input) => join(root, input),
-    outputDirectory,
-    checkpoints: {
-      async save(step, write) {
-        const directory = join(root, `step-${step}`);
-        await mkdir(directory, { recursive: true });
-        await write(directory);
-        saved.push({ step, directory });
+  const context = stageContext(
+    { kind: "eval", params: given },
+    {
+      input: (input) => join(root, input),
+      outputDirectory,
+      checkpoints: {
+        ...withoutCheckpoints,
+        async save(step, write) {
+          const directory = join(root, `step-${step}`);
+          await mkdir(directory, { recursive: true });
+          await write(directory);
+          saved.push({ step, directory });
+        },
+        latest: () => Promise.resolve(saved.at(-1)),
       },
-      latest: () => Promise.resolve(saved.at(-1)),
-      pinned: () => Promise.reject(new Error("there is none")),
-    },
-    metric: (record) => void metrics.push(record),
-    progress: () => void reports++,
-    log: () => undefined,
-    stop: {
-      get requested() {
-        return reports >= stopAfter;
+      metric: (record) => void metrics.push(record),
+      progress: () => void reports++,
+      stop: {
+        get requested() {
+          return reports >= stopAfter;
+        },
       },
     },
-  };
+  );
   return {
     context,
     metrics,
@@ -139,8 +131,7 @@ const questions = [
 describe("eval stage", () => {
   test("writes results and samples, and the same after a stop at any batch", async () => {
     await prepare("chat", questions);
-    const whole = stageContext("whole");
-    await mkdir(whole.context.outputDirectory);
+    const whole = evaluation("whole");
     const figures = await run(whole.context);
 
     const results = JSON.parse(await whole.read("results.json")) as EvalResult[];
@@ -168,8 +159,7 @@ describe("eval stage", () => {
 
     let stops = 0;
     for (let stopAfter = 1; ; stopAfter++) {
-      const stopped = stageContext(`stopped-${stopAfter}`, { stopAfter });
-      await mkdir(stopped.context.outputDirectory);
+      const stopped = evaluation(`stopped-${stopAfter}`, { stopAfter });
       try {
         await run(stopped.context);
         break;
@@ -195,8 +185,7 @@ describe("eval stage", () => {
       eval: { ...params.eval, tasks: ["exact_match"], prompt_special_tokens: true },
       sampler: { ...params.sampler, attention_mask: "not_eos" },
     };
-    const { context, read } = stageContext("output", { given });
-    await mkdir(context.outputDirectory);
+    const { context, read } = evaluation("output", { given });
     await run(context);
     const [result] = JSON.parse(await read("results.json")) as EvalResult[];
     expect(result!.protocol).toContain("attention_mask not_eos, prompt in special tokens");
@@ -204,7 +193,7 @@ describe("eval stage", () => {
 
   test("says what is wrong with its data", async () => {
     await prepare("text", [{ q: "a" }]);
-    const { context } = stageContext("output");
+    const { context } = evaluation("output");
     await expect(run(context)).rejects.toThrow(
       new DllmError("exact_match needs conversations, but the prepared data is text", {
         exitCode: 65,

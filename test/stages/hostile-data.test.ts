@@ -20,9 +20,8 @@ import { DllmError } from "../../src/base/errors.js";
 import { stableRows } from "../../src/data/open-source.js";
 import { pinSource } from "../../src/data/sources.js";
 import type { SourceParams } from "../../src/plan/params.js";
-import type { StageContext } from "../../src/plan/stage.js";
-import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run } from "../../src/stages/prepare.js";
+import { checkpointsIn, stageContext } from "../support/stage-context.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-hostile-"));
@@ -57,38 +56,23 @@ async function prepare(
     meanwhile();
     const source: SourceParams = { name, options: {}, files };
     const outputDirectory = at(`output-${outputs++}`);
-    mkdirSync(outputDirectory);
-    const context = {
-      job: {
-        id: "prepare",
-        kind: "prepare",
-        params: {
-          task: "text",
-          sources: [source],
-          text_field: "text",
-          max_length: 8,
-          insert_eos: true,
-          drop_tail: true,
-          test_fraction: 0,
-          on_bad_row: "error",
-          max_bad_row_ratio: 0.01,
-          seed: 42,
-          ...settings,
-        },
-        hardware: { threads: 1 },
-        locations: { [name]: location },
-        inputs: {},
-      },
-      input: () => tokenizer,
-      outputDirectory,
-      checkpoints: openCheckpoints(at(`checkpoints-${outputs}`), {
-        elapsedSeconds: () => 0,
-        report: () => undefined,
-      }),
-      progress: () => undefined,
-      log: () => undefined,
-      stop: { requested: false },
-    } as unknown as StageContext;
+    const params = {
+      task: "text",
+      sources: [source],
+      text_field: "text",
+      max_length: 8,
+      insert_eos: true,
+      drop_tail: true,
+      test_fraction: 0,
+      on_bad_row: "error",
+      max_bad_row_ratio: 0.01,
+      seed: 42,
+      ...settings,
+    };
+    const context = stageContext(
+      { kind: "prepare", params, locations: { [name]: location }, inputs: { tokenizer } },
+      { outputDirectory, checkpoints: checkpointsIn(at(`checkpoints-${outputs}`)) },
+    );
     await run(context);
     return "0";
   } catch (error) {

@@ -1,5 +1,5 @@
 /** @file Models and tokenizers of a hub: resolved to a commit, brought in shards, checked, loaded. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -8,9 +8,7 @@ import { openHub } from "../../src/hub/hub.js";
 import { readModel } from "../../src/model/model-directory.js";
 import { layOut, tensorsOf } from "../../src/model/parameters.js";
 import { safetensorsBytes } from "../../src/model/safetensors.js";
-import type { PrepareParams } from "../../src/plan/params.js";
 import { planRun } from "../../src/plan/plan.js";
-import type { StageContext } from "../../src/plan/stage.js";
 import { run } from "../../src/stages/prepare.js";
 import { resolveInputs } from "../../src/stages/resolve-inputs.js";
 import {
@@ -20,6 +18,7 @@ import {
   type HubServer,
   type ServedFile,
 } from "../support/hub-server.js";
+import { stageContext } from "../support/stage-context.js";
 import { writeModelDirectory } from "../support/model-directory.js";
 import { smallRecipe } from "../support/recipes.js";
 
@@ -106,14 +105,7 @@ const recipe = () =>
 let outputs = 0;
 async function prepare(params: object): Promise<string> {
   const outputDirectory = join(base, `output-${outputs++}`);
-  mkdirSync(outputDirectory);
-  await run({
-    job: { id: "prepare", kind: "prepare", params: params as PrepareParams, locations: {} },
-    outputDirectory,
-    progress: () => undefined,
-    log: () => undefined,
-    stop: { requested: false },
-  } as unknown as StageContext);
+  await run(stageContext({ kind: "prepare", params }, { outputDirectory }));
   return outputDirectory;
 }
 const model = { task: "model", name: "someone/bert", files: [], hub: { revision: "main", commit } };

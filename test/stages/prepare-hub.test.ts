@@ -12,10 +12,9 @@ import { readDatasetInfo } from "../../src/data/token-dataset.js";
 import { injectFault } from "../../src/base/fault.js";
 import { openHub } from "../../src/hub/hub.js";
 import type { PrepareParams, SourceParams } from "../../src/plan/params.js";
-import type { StageContext } from "../../src/plan/stage.js";
-import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run } from "../../src/stages/prepare.js";
 import { commitOf, startHub, type HubServer, type ServedFile } from "../support/hub-server.js";
+import { checkpointsIn, stageContext } from "../support/stage-context.js";
 import { assetsDirectory, hasAssets } from "../support/assets.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-prepare-hub-"));
@@ -191,7 +190,6 @@ async function prepare(
   overrides: Partial<Record<string, unknown>> = {},
 ): Promise<{ directory: string; figures: Record<string, unknown> }> {
   const directory = join(base, `output-${outputs++}`);
-  mkdirSync(directory);
   const params = {
     task: "chat",
     sources: await sourcesOf(datasets),
@@ -204,29 +202,13 @@ async function prepare(
     seed: 42,
     ...overrides,
   } as unknown as PrepareParams;
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      id: "prepare",
-      kind: "prepare",
-      fingerprint: "f",
-      attempt: 1,
-      params: params as never,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 } as never,
-      locations: {},
-      inputs: {},
+  const context = stageContext(
+    { kind: "prepare", params, inputs: { tokenizer: join(base, "tokenizer") } },
+    {
+      outputDirectory: directory,
+      checkpoints: checkpointsIn(join(base, "checkpoints", String(outputs))),
     },
-    input: () => join(base, "tokenizer"),
-    outputDirectory: directory,
-    checkpoints: openCheckpoints(join(directory, "../checkpoints", String(outputs)), {
-      elapsedSeconds: () => 0,
-      report: () => undefined,
-    }),
-    metric: () => undefined,
-    progress: () => undefined,
-    log: () => undefined,
-    stop: { requested: false },
-  };
+  );
   return { directory, figures: await run(context) };
 }
 

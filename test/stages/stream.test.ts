@@ -1,5 +1,5 @@
 /** @file A streamed pretraining: prepared without its rows, stopped and resumed to the same weights. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -7,13 +7,13 @@ import { estimateDiskNeed } from "../../src/commands/disk-need.js";
 import { readDatasetInfo } from "../../src/data/token-dataset.js";
 import type { SourceParams } from "../../src/plan/params.js";
 import { planRun, type Plan } from "../../src/plan/plan.js";
-import { StageStopped, type StageContext, type StageJob } from "../../src/plan/stage.js";
+import { StageStopped, type StageJob } from "../../src/plan/stage.js";
 import type { Store } from "../../src/run/store.js";
-import { openCheckpoints } from "../../src/stages/checkpoints.js";
 import { run as prepare } from "../../src/stages/prepare.js";
 import { run as train } from "../../src/stages/train.js";
 import { commitOf, startHub, type HubServer } from "../support/hub-server.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
+import { checkpointsIn, stageContext } from "../support/stage-context.js";
 import { fakePins, problemsOf, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-streamed-"));
@@ -40,6 +40,14 @@ beforeAll(async () => {
       revisions: { main: commitOf("a") },
       commits: { [commitOf("a")]: files },
     },
+    {
+      kind: "dataset",
+      name: "someone/more",
+      revisions: { main: commitOf("a") },
+      commits: {
+        [commitOf("a")]: { "train.jsonl": { content: Buffer.from(rows(7000)), lfs: true } },
+      },
+    },
   ]);
   process.env["HF_ENDPOINT"] = server.endpoint;
   process.env["HF_HUB_CACHE"] = join(base, "cache");
@@ -58,7 +66,7 @@ const lines = (options: Record<string, number> = {}): SourceParams => ({
   hub: { revision: "main", commit: commitOf("a") },
 });
 
-function plannedStages(source: SourceParams) {
+function plannedStages(...sources: SourceParams[]) {
   const { pins, ...rest } = fakePins();
   const { stages } = planRun({
     loaded: smallRecipe(
@@ -69,7 +77,7 @@ function plannedStages(source: SourceParams) {
       ["pretrain.streaming=true", "pretrain.max_length=16", "pretrain.logging_steps=1"],
     ),
     ...rest,
-    pins: { ...pins, datasets: { ...pins.datasets, "pretrain.dataset_args": [source] } },
+    pins: { ...pins, datasets: { ...pins.datasets, "pretrain.dataset_args": sources } },
     cores: 1,
     existing: () => undefined,
     previous: undefined,
@@ -89,32 +97,19 @@ async function runStage(
   { stop = { requested: false }, checkpoints = `checkpoints-${outputs}` } = {},
 ): Promise<{ output: string; losses: number[] }> {
   const output = join(base, `output-${outputs++}`);
-  mkdirSync(output);
   const losses: number[] = [];
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      fingerprint: "f",
-      attempt: 1,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
-      locations: {},
-      inputs: {},
-      ...job,
+  const context = stageContext(
+    { ...job, inputs },
+    {
+      outputDirectory: output,
+      checkpoints: checkpointsIn(join(base, checkpoints)),
+      metric: ({ loss, step }) => {
+        if (typeof loss === "number") losses.push(loss);
+        if (stop === stopAt[step]) stop.requested = true;
+      },
+      stop,
     },
-    input: (name) => inputs[name]!,
-    outputDirectory: output,
-    checkpoints: openCheckpoints(join(base, checkpoints), {
-      elapsedSeconds: () => 0,
-      report: () => undefined,
-    }),
-    metric: ({ loss, step }) => {
-      if (typeof loss === "number") losses.push(loss);
-      if (stop === stopAt[step]) stop.requested = true;
-    },
-    progress: () => undefined,
-    log: () => undefined,
-    stop,
-  };
+  );
   await (job.kind === "prepare" ? prepare : train)(context);
   return { output, losses };
 }
@@ -126,8 +121,8 @@ const stopAt: Record<number, { requested: boolean }> = {
 };
 const weights = (output: string): Buffer => readFileSync(join(output, "model.safetensors"));
 
-async function prepared(source: SourceParams) {
-  const stages = plannedStages(source);
+async function prepared(...sources: SourceParams[]) {
+  const stages = plannedStages(...sources);
   const data = stages.find(({ id }) => id === "prepare-pretrain")!;
   const training = stages.find(({ id }) => id === "pretrain")!;
   const { output } = await runStage(data, { tokenizer });
@@ -148,22 +143,37 @@ test("nothing is downloaded before it is needed; what is held out is prepared", 
   expect(fetched).toEqual(new Set(["train-00000"]));
 });
 
-test("stopped three times and resumed: the weights of an uninterrupted run", async () => {
-  const { data, training } = await prepared(lines({ test: 40 }));
-  const inputs = { data, tokenizer };
-  const uninterrupted = await runStage(training, inputs);
-  expect(uninterrupted.losses).toHaveLength(8);
-  const losses: number[] = [];
-  const checkpoints = "interrupted";
-  for (const step of [1, 3, 7]) {
-    const stopped = runStage(training, inputs, { stop: stopAt[step]!, checkpoints });
-    await expect(stopped).rejects.toThrow(StageStopped);
-  }
-  const resumed = await runStage(training, inputs, { checkpoints });
-  losses.push(...resumed.losses);
-  expect(losses).toEqual(uninterrupted.losses.slice(7));
-  expect(weights(resumed.output).equals(weights(uninterrupted.output))).toBe(true);
-}, 60_000);
+const more = (): SourceParams => ({ ...lines(), name: "someone/more" });
+test.each([
+  ["one dataset", [lines({ test: 40 })]],
+  [
+    "a weighted mix",
+    [
+      { ...lines({ test: 40 }), weight: 3 },
+      { ...more(), weight: 1 },
+    ],
+  ],
+])(
+  "%s, stopped three times and resumed: the weights of an uninterrupted run",
+  async (name, sources) => {
+    const { data, training } = await prepared(...sources);
+    const inputs = { data, tokenizer };
+    const uninterrupted = await runStage(training, inputs);
+    expect(uninterrupted.losses).toHaveLength(8);
+    const losses: number[] = [];
+    const checkpoints = `interrupted ${name}`;
+    for (const stop of Object.values(stopAt)) stop.requested = false;
+    for (const step of [1, 3, 7]) {
+      const stopped = runStage(training, inputs, { stop: stopAt[step]!, checkpoints });
+      await expect(stopped).rejects.toThrow(StageStopped);
+    }
+    const resumed = await runStage(training, inputs, { checkpoints });
+    losses.push(...resumed.losses);
+    expect(losses).toEqual(uninterrupted.losses.slice(7));
+    expect(weights(resumed.output).equals(weights(uninterrupted.output))).toBe(true);
+  },
+  60_000,
+);
 
 test("a shard that fails to download ends the training with its own exit code", async () => {
   const { data, training } = await prepared(lines());
@@ -184,10 +194,25 @@ test("a local source: its directory reaches the training, and no disk is needed 
   const files = [{ path: "train.jsonl", bytes: 1e15, sha256: "0".repeat(64) }];
   const stages = plannedStages({ name: "text", options: {}, files });
   const store = { finished: () => undefined } as unknown as Store;
-  const prepared = new Set(["prepare-pretrain"]);
-  const need = estimateDiskNeed({ stages } as unknown as Plan, store, prepared);
+  const selected = new Set(["prepare-pretrain"]);
+  const plan = { stages } as unknown as Plan;
+  const need = estimateDiskNeed({ plan, store, selected, listing: () => undefined });
   expect(need.stages.get("prepare-pretrain")).toBe(0);
   expect(Object.keys(stages.find(({ id }) => id === "pretrain")!.locations)).toEqual(["text"]);
+});
+
+test("of a source on the hub, the training needs room for its two largest shards", () => {
+  const plan = { stages: plannedStages(lines()) } as unknown as Plan;
+  const store = { finished: () => undefined } as unknown as Store;
+  const selected = new Set(["pretrain"]);
+  const needWith = (sizes: readonly number[]): number =>
+    estimateDiskNeed({
+      plan,
+      store,
+      selected,
+      listing: () => sizes.map((bytes) => ({ bytes })),
+    }).stages.get("pretrain")!;
+  expect(needWith([1e6, 3e6, 2e6]) - needWith([])).toBe(5e6);
 });
 
 test("what a stream cannot do is said in the recipe", () => {
@@ -205,9 +230,6 @@ test("what a stream cannot do is said in the recipe", () => {
   expect(problem(`${text}, group_by_length: true`)).toEqual([
     expect.stringContaining("the rows of a stream cannot be grouped by length"),
   ]);
-  for (const args of ['"text[weight:1] + chat[weight:2]"', "[{name: text, weight: 2}]"]) {
-    expect(problem(`dataset_args: ${args}, max_steps: 9`)).toEqual([
-      expect.stringContaining("datasets with weights are not streamed"),
-    ]);
-  }
+  const weighted = "[{name: text, weight: 2}, {name: chat, weight: 1}]";
+  expect(problemsOf(recipe(`dataset_args: ${weighted}, max_steps: 9`))).toBe("");
 });

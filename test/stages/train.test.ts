@@ -10,9 +10,10 @@ import { loadTokenizer } from "../../src/data/tokenizer.js";
 import { readModel } from "../../src/model/model-directory.js";
 import type { TrainParams } from "../../src/plan/params.js";
 import { planRun } from "../../src/plan/plan.js";
-import type { MetricRecord, StageContext } from "../../src/plan/stage.js";
+import type { MetricRecord } from "../../src/plan/stage.js";
 import { modelConfigFields } from "../../src/recipe/model-fields.js";
 import { run } from "../../src/stages/train.js";
+import { stageContext, withoutCheckpoints } from "../support/stage-context.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
 import { fakePins, SMALL_RECIPE, smallRecipe } from "../support/recipes.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
@@ -64,33 +65,21 @@ async function trainFromScratch(root: string, family: string, positions = POSITI
   const { params } = stages.find(({ id }) => id === "pretrain")!;
   const records: MetricRecord[] = [];
   const kept: (number | undefined)[] = [];
-  const context: StageContext = {
-    job: {
-      schema: 1,
-      id: "pretrain",
-      kind: "pretrain",
-      fingerprint: "0",
-      attempt: 1,
-      params,
-      hardware: { engine: "onnx", launcher: "local", device: "cpu", threads: 1 },
-      locations: {},
-      inputs: {},
-    },
-    input: directory,
-    outputDirectory: directory("output"),
-    checkpoints: {
-      save: (_step, _write, options) => {
-        kept.push(options?.keep);
-        return Promise.resolve();
+  const context = stageContext(
+    { kind: "pretrain", params },
+    {
+      input: directory,
+      outputDirectory: directory("output"),
+      checkpoints: {
+        ...withoutCheckpoints,
+        save: (_step, _write, options) => {
+          kept.push(options?.keep);
+          return Promise.resolve();
+        },
       },
-      latest: () => Promise.resolve(undefined),
-      pinned: () => Promise.reject(new Error("there is none")),
+      metric: (record) => records.push(record),
     },
-    metric: (record) => records.push(record),
-    progress: () => undefined,
-    log: () => undefined,
-    stop: { requested: false },
-  };
+  );
   const figures = await run(context);
   expect(new Set(kept)).toEqual(
     new Set([(params as unknown as TrainParams).train.save_total_limit]),

@@ -151,16 +151,18 @@ export function sendFile(
   { headers }: Pick<SeenRequest, "headers" | "path" | "host">,
   response: ServerResponse,
 ): void {
-  const from = Number(/^bytes=(\d+)-$/.exec(headers.range ?? "")?.[1] ?? 0);
-  const part = content.subarray(from);
-  response.writeHead(from > 0 ? 206 : 200, {
+  const range = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "");
+  const from = Number(range?.[1] ?? 0);
+  const end = range?.[2] ? Number(range[2]) + 1 : content.length;
+  const part = content.subarray(from, end);
+  response.writeHead(range === null ? 200 : 206, {
     "content-type": "application/octet-stream",
     "content-length": part.length,
     "accept-ranges": "bytes",
     // A storage host has etags of its own.
     etag: lfs ? '"0123456789abcdef0123456789abcdef-7"' : `"${gitSha1Of(content)}"`,
-    ...(from > 0 && {
-      "content-range": `bytes ${from}-${content.length - 1}/${content.length}`,
+    ...(range !== null && {
+      "content-range": `bytes ${from}-${from + part.length - 1}/${content.length}`,
     }),
   });
   response.end(part);

@@ -1,6 +1,6 @@
 /** @file Arrow IPC files and streams, as `save_to_disk` of Hugging Face datasets writes them. */
 import { createReadStream } from "node:fs";
-import type { RecordBatch } from "apache-arrow";
+import type { RecordBatch, Schema } from "apache-arrow";
 import { errorCode, errorMessage } from "../../base/errors.js";
 import { ioError } from "../../base/fs.js";
 import type { JsonObject } from "../../base/json.js";
@@ -11,6 +11,8 @@ async function* batchesOf(path: string): AsyncGenerator<RecordBatch> {
   try {
     const reader = await RecordBatchReader.from(createReadStream(path));
     await reader.open();
+    // Of an empty file the library makes a stream without rows.
+    if ((reader.schema as Schema | undefined) === undefined) throw new Error("it has no schema");
     for await (const batch of reader) yield batch;
   } catch (cause) {
     if (errorCode(cause) === "ENOENT") throw ioError("read", path, cause);

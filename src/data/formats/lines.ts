@@ -57,7 +57,7 @@ export async function* jsonLines(path: string): AsyncGenerator<SourceRow> {
   for await (const { line, text, bytes } of linesOf(path)) {
     const where = `${path}:${line}`;
     if (text === undefined) yield notUtf8(where, bytes);
-    else if (text.trim() !== "") yield parsedRow(text, where);
+    else if (text.trim() !== "") yield jsonRow(text, where);
   }
 }
 
@@ -68,7 +68,8 @@ export async function countJsonLines(path: string): Promise<number> {
   return rows;
 }
 
-function parsedRow(text: string, where: string): SourceRow {
+/** Returns the row of a line, or what is wrong with it. */
+export function jsonRow(text: string, where: string): SourceRow {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -10,18 +10,13 @@ import { invalidData } from "../formats/row.js";
 import { cutChunks, MAP_BATCH_ROWS } from "../text-chunks.js";
 import { tokenizeBatch } from "../tokenize-rows.js";
 import type { Tokenizer } from "../tokenizer.js";
-import {
-  FIRST_ROW,
-  type RowPosition,
-  type StreamedRow,
-  type StreamSources,
-} from "./stream-rows.js";
+import type { RowPosition, StreamedRow, StreamSources } from "./stream-rows.js";
 import { SHUFFLE_BUFFER_CHUNKS, type StreamSpec } from "./stream-spec.js";
 
 /** Where a stream is, exactly: with it another one gives the same chunks from there on. */
 export interface ChunkStreamState {
-  /** First row of the batch of rows at hand. */
-  start: RowPosition;
+  /** First row of the batch of rows at hand; undefined at the very beginning. */
+  start: RowPosition | undefined;
   /** Chunks of that batch that have gone into the buffer. */
   given: number;
   /** Chunks that have come out of it. */
@@ -34,7 +29,7 @@ export interface ChunkStreamState {
 }
 
 export const NEW_STREAM: ChunkStreamState = {
-  start: FIRST_ROW,
+  start: undefined,
   given: 0,
   draws: 0,
   rows: 0,
@@ -71,12 +66,12 @@ export function chunkStream(
   async function nextChunk(): Promise<Int32Array> {
     batch ??= await read();
     // A batch may be too short for a single chunk.
-    const { pass } = start;
+    const pass = start?.pass ?? 0;
     for (let empty = 0; given >= batch.chunks.length; empty++) {
       start = batch.next;
       rowsBefore += batch.rows;
       badBefore += batch.badRows;
-      const isVoid = empty === LONGEST_VOID || (empty > 0 && start.pass > pass + 1);
+      const isVoid = empty === LONGEST_VOID || (empty > 0 && batch.next.pass > pass + 1);
       if (isVoid) throw neverAChunk(spec, rowsBefore);
       given = 0;
       batch = await read();
@@ -128,7 +123,7 @@ async function readBatch(
   let texts: string[] = [];
   let count = 0;
   let badRows = 0;
-  let next = FIRST_ROW;
+  let next!: RowPosition; // of the last row that is read
   const flush = (): void => {
     pieces.push(tokenizeBatch(tokenizer, settings, texts).ids);
     texts = [];

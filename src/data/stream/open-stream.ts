@@ -14,6 +14,8 @@ export interface StreamJob {
   spec: StreamSpec;
   /** Source name to the directory of its local files. */
   locations: Readonly<Record<string, string>>;
+  /** A directory for shards while they are read: made when needed, removed by the caller. */
+  scratch: string;
   /** Directory of the tokenizer. */
   tokenizer: string;
   /** Where to begin; absent: at the beginning. */
@@ -36,11 +38,11 @@ export type StreamAnswer =
 
 /** Returns a stream in this thread. */
 export async function streamHere(
-  { spec, locations, tokenizer, from }: StreamJob,
+  { spec, locations, scratch, tokenizer, from }: StreamJob,
   log: (line: string) => void,
 ): Promise<OpenStream> {
   const hub = () => openHub(readHubSettings(process.env), { log });
-  const sources = await openStreamSources(spec, { locations, hub });
+  const sources = await openStreamSources(spec, { locations, hub, scratch });
   const stream = chunkStream(sources, { spec, tokenizer: await loadTokenizer(tokenizer) }, from);
   let last: Promise<unknown> = Promise.resolve();
   /** One request after another. */
@@ -57,7 +59,7 @@ export async function streamHere(
         return taken;
       }),
     state: () => queued(() => Promise.resolve(stream.state())),
-    close: () => Promise.resolve(),
+    close: () => sources.close(),
   };
 }
 

@@ -1,11 +1,18 @@
 /** @file What is read while training, as plain data: part of `dataset.json`, given to a thread. */
-import type { BadRowSettings, PrepareTextParams, SourceParams } from "../../plan/params.js";
+import type {
+  BadRowSettings,
+  PrepareTextParams,
+  SourceParams,
+  StoppingStrategy,
+} from "../../plan/params.js";
 
 export interface StreamSpec
   extends
     BadRowSettings,
     Pick<PrepareTextParams, "text_field" | "max_length" | "insert_eos" | "drop_tail" | "seed"> {
   sources: readonly SourceParams[];
+  /** Of a weighted mix. */
+  stopping_strategy?: StoppingStrategy;
 }
 
 /**
