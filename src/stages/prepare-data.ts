@@ -5,7 +5,7 @@
  */
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
-import { interleave } from "../data/mix.js";
+import { interleave, weightsOf } from "../data/mix.js";
 import { limitSplits, mergeSplits, withTestSplit } from "../data/splits.js";
 import type { StageContext } from "../plan/stage.js";
 import { tokenizeSettings, type DataParams } from "./mix-rows.js";
@@ -55,15 +55,8 @@ function chooseRows(sources: readonly MixSource[], params: DataParams): MixSplit
       Object.entries(limited).map(([split, ids]) => [split, ids.slice(0, most ?? Infinity)]),
     );
   });
-  const weights = sources.map(({ params: { weight } }) => weight);
-  if (weights.every((weight) => weight === undefined)) return mergeSplits(parts);
-  const missing = sources[weights.indexOf(undefined)];
-  if (missing !== undefined) {
-    throw new DllmError(`dataset "${missing.name}" has no weight, and others of the mix have one`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["give every dataset a weight to interleave them, or none to join them"],
-    });
-  }
+  const weights = weightsOf(sources.map(({ params: source }) => source));
+  if (weights === undefined) return mergeSplits(parts);
   const names = [...new Set(parts.flatMap((splits) => Object.keys(splits)))];
   return Object.fromEntries(
     names.map((split, number) => [

@@ -63,7 +63,11 @@ export async function writeSplit(
   if (count.rows === 0 && split === "train") {
     throw new DllmError("no row is left to train on", {
       exitCode: ExitCode.invalidInput,
-      details: ["every row was dropped or empty; raise max_length, or check dataset_args"],
+      details: [
+        params.task === "chat"
+          ? "every row was dropped or empty; raise max_length, or check dataset_args"
+          : `the texts are empty, or make no chunk of ${params.max_length} tokens; lower max_length, or set drop_tail: false`,
+      ],
     });
   }
   const bySource = sourceStatistics(sources, split, { ids, mix });
