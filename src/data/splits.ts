@@ -82,7 +82,10 @@ export function limitSplits<Row>(
     return { train: train === undefined ? rest : rest.slice(0, train), test: only.slice(0, test) };
   }
   return Object.fromEntries(
-    names.map((name) => [name, splits[name]!.slice(0, limitOf(name) ?? Infinity)]),
+    names.map((name) => {
+      const limit = limitOf(name);
+      return [name, limit === undefined ? splits[name]! : splits[name]!.slice(0, limit)];
+    }),
   );
 }
 
@@ -102,7 +105,9 @@ export function rowLimit(
 }
 
 /** Returns the splits of several datasets joined split by split, in the order given. */
-export function mergeSplits<Row>(datasets: readonly Splits<Row>[]): Record<string, Row[]> {
+export function mergeSplits<Row>(datasets: readonly Splits<Row>[]): Splits<Row> {
+  // Rows are many: those of one dataset are not copied.
+  if (datasets.length === 1) return datasets[0]!;
   const merged: Record<string, Row[]> = {};
   for (const splits of datasets) {
     for (const [name, rows] of Object.entries(splits)) {

@@ -21,6 +21,8 @@ export interface ShardRow {
   ids(): Int32Array;
 }
 
+const BLOCK_ROWS = 64;
+
 const bytesOf = (array: Int32Array | Uint32Array): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
@@ -41,9 +43,19 @@ export async function writeShard(
 
 interface OpenShard {
   table: Uint32Array;
-  /** First id of each row. */
+  /** First id of each block of rows: rows are many, so that of a row is counted from there. */
   starts: Float64Array;
   read(start: number, length: number): Int32Array;
+}
+
+/** Returns the first id of a row of a shard. */
+function startOf({ table, starts }: OpenShard, row: number): number {
+  const block = Math.floor(row / BLOCK_ROWS);
+  let start = starts[block]!;
+  for (let before = block * BLOCK_ROWS; before < row; before++) {
+    start += table[before * ROW_FIELDS]!;
+  }
+  return start;
 }
 
 /** Rows of several shards, numbered through. */
@@ -59,9 +71,11 @@ export class TokenShards {
 
   #add(table: Uint32Array, read: OpenShard["read"]): void {
     const rows = table.length / ROW_FIELDS;
-    const starts = new Float64Array(rows);
-    for (let row = 1; row < rows; row++) {
-      starts[row] = starts[row - 1]! + table[(row - 1) * ROW_FIELDS]!;
+    const starts = new Float64Array(Math.ceil(rows / BLOCK_ROWS));
+    let start = 0;
+    for (let row = 0; row < rows; row++) {
+      if (row % BLOCK_ROWS === 0) starts[row / BLOCK_ROWS] = start;
+      start += table[row * ROW_FIELDS]!;
     }
     this.#firstRows.push(this.#rows);
     this.#shards.push({ table, starts, read });
@@ -93,7 +107,8 @@ export class TokenShards {
       if (this.#firstRows[middle]! <= index) low = middle;
       else high = middle - 1;
     }
-    const { table, starts, read } = this.#shards[low]!;
+    const shard = this.#shards[low]!;
+    const { table, read } = shard;
     const at = index - this.#firstRows[low]!;
     const [length, promptLength, all, state] = table.subarray(
       at * ROW_FIELDS,
@@ -104,7 +119,7 @@ export class TokenShards {
       promptLength: promptLength!,
       all: all!,
       state: state!,
-      ids: () => read(starts[at]!, length!),
+      ids: () => read(startOf(shard, at), length!),
     };
   }
 

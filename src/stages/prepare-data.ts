@@ -51,8 +51,9 @@ function chooseRows(sources: readonly MixSource[], params: DataParams): MixSplit
     const limited = limitSplits(withTestSplit(rows, params.test_fraction, params.seed), options, {
       dataset: name,
     });
+    if (most === undefined) return limited;
     return Object.fromEntries(
-      Object.entries(limited).map(([split, ids]) => [split, ids.slice(0, most ?? Infinity)]),
+      Object.entries(limited).map(([split, ids]) => [split, ids.slice(0, most)]),
     );
   });
   const weights = weightsOf(sources.map(({ params: source }) => source));
