@@ -112,7 +112,7 @@ const files: [string, string][] = [
   ["empty.jsonl", "0 [^]*there is no row to train on"],
   ['"one.jsonl[test:1]"', "0 [^]*there is no row to train on"],
   ['"one.jsonl[max_samples:100]"', "0 [^]*all 1 rows"],
-  ["empty.json", "65 .*<base>/empty.json: Unexpected end of JSON input"],
+  ["empty.json", "65 .*<base>/empty.json: nothing in it"],
   ["empty.parquet", "65 .*<base>/empty.parquet: not a whole parquet file\n[^]*found: 0 bytes"],
   ["empty.arrow", "65 .*<base>/empty.arrow: it has no schema\n[^]*expected an Arrow file"],
   ["empty.jsonl.gz", "65 .*<base>/empty.jsonl.gz: cannot be decompressed"],

@@ -72,6 +72,37 @@ test.each([
   expect(rows.every(({ where }) => where.startsWith(join(base, name)))).toBe(true);
 });
 
+test("a JSON list, read row by row: what looks like its ends within texts, and what is broken", async () => {
+  const rows = [{ text: 'a, ] } " \\\\' }, { text: "é", tags: [["["], {}] }, { text: "" }];
+  for (const text of [JSON.stringify(rows), "\uFEFF " + JSON.stringify(rows, null, 2) + "\n"]) {
+    const path = put("list.json", text);
+    const found = await rowsOf(path);
+    expect(found.map(({ value }) => value)).toEqual(rows);
+    expect(found[2]!.where).toBe(`${path}[2]`);
+  }
+  expect(await rowsOf(put("empty.json", " [ \n]"))).toEqual([]);
+  // Longer than what is read at once.
+  const long = Array.from({ length: 5000 }, (_, i) => ({ text: `${i} `.repeat(i % 60) }));
+  const all = await rowsOf(put("long.json", JSON.stringify(long)));
+  expect(all.map(({ value }) => value)).toEqual(long);
+  const bad = await rowsOf(
+    put(
+      "bytes.json",
+      Buffer.concat([Buffer.from('[1, "'), Buffer.from([0xff]), Buffer.from('"]')]),
+    ),
+  );
+  expect(bad.map(({ problem }) => problem?.message.replaceAll(base, ""))).toEqual([
+    expect.stringContaining("/bytes.json[0]: not a JSON object"),
+    expect.stringContaining("/bytes.json[1]: not UTF-8"),
+  ]);
+  expect(await errorOf(put("cut.json", '[{"a":1},{"a"'))).toContain(
+    "cut.json[1]: the list breaks off",
+  );
+  expect(await errorOf(put("comma.json", '[{"a":1},]'))).toContain("comma.json[1]: ");
+  expect(await errorOf(put("two.json", "[]\n[]"))).toContain("more behind the list");
+  expect(await errorOf(put("void.json", ""))).toContain("void.json: nothing in it");
+});
+
 test("arrow streams, as save_to_disk writes them", async () => {
   const table = tableFromArrays({ text: wanted.map(({ text }) => text), n: [1n, 2n].map(Number) });
   const bytes = RecordBatchStreamWriter.writeAll(table).toUint8Array(true);

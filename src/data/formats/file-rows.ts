@@ -2,7 +2,8 @@
 import { arrowRows, countArrowRows } from "./arrow.js";
 import { formatOf } from "./bytes.js";
 import { csvRows } from "./csv.js";
-import { countJsonLines, jsonLines, jsonList, paragraphs } from "./lines.js";
+import { jsonList } from "./json-list.js";
+import { countJsonLines, hasJsonLines, jsonLines, paragraphs } from "./lines.js";
 import { countParquetRows, parquetRows } from "./parquet.js";
 import { invalidData, type SourceRow } from "./row.js";
 
@@ -18,12 +19,16 @@ const formats: Readonly<Record<string, Format>> = {
   ".parquet": { rows: parquetRows, rowsFrom: parquetRows, count: countParquetRows },
   ".jsonl": { rows: jsonLines, count: countJsonLines },
   ".ndjson": { rows: jsonLines, count: countJsonLines },
-  ".json": { rows: jsonList },
+  ".json": { rows: jsonRows },
   ".csv": { rows: (path) => csvRows(path, ",") },
   ".tsv": { rows: (path) => csvRows(path, "\t") },
   ".arrow": { rows: arrowRows, count: countArrowRows },
   ".txt": { rows: paragraphs },
 };
+
+async function* jsonRows(path: string): AsyncGenerator<SourceRow> {
+  yield* (await hasJsonLines(path)) ? jsonLines(path) : jsonList(path);
+}
 
 /** The endings that can be read; text formats also with `.gz` or `.zst` behind. */
 export const readableEndings = Object.keys(formats);

@@ -1,12 +1,10 @@
-/** @file Text files: JSON lines, JSON lists, paragraphs. */
+/** @file Text files: JSON lines, paragraphs. */
 import { errorMessage } from "../../base/errors.js";
 import { contentOf } from "./bytes.js";
 import { badRow, invalidData, notUtf8, objectRow, type SourceRow } from "./row.js";
 
 const NEWLINE = 10;
 const LONGEST_LINE_BYTES = 64 << 20;
-// A JavaScript string ends at 512 MiB.
-const LARGEST_LIST_BYTES = 400 << 20;
 
 interface Line {
   line: number;
@@ -79,35 +77,10 @@ export function jsonRow(text: string, where: string): SourceRow {
   return objectRow(value, where);
 }
 
-/** A list of rows; or, as some datasets name it, one row per line. */
-export async function* jsonList(path: string): AsyncGenerator<SourceRow> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of contentOf(path)) {
-    if (bytes === 0 && looksLikeLines(piece)) {
-      yield* jsonLines(path);
-      return;
-    }
-    bytes += piece.length;
-    if (bytes > LARGEST_LIST_BYTES) {
-      throw invalidData(`${path}: a list of more than ${LARGEST_LIST_BYTES} bytes`, [
-        "convert it to .jsonl, one row per line, which is read piece by piece",
-      ]);
-    }
-    pieces.push(piece);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(pieces)));
-  } catch (cause) {
-    throw invalidData(`${path}: ${errorMessage(cause)}`, ["expected JSON"], cause);
-  }
-  if (!Array.isArray(value)) {
-    throw invalidData(`${path}: not a list of rows`, [
-      'expected [{…}, {…}]; use ".jsonl" for lines',
-    ]);
-  }
-  for (const [index, row] of value.entries()) yield objectRow(row, `${path}[${index}]`);
+/** Whether a file that is named like a list has one row per line, as some datasets have it. */
+export async function hasJsonLines(path: string): Promise<boolean> {
+  for await (const piece of contentOf(path)) return looksLikeLines(piece);
+  return false;
 }
 
 /** An object that ends on the line on which it begins, with another one after it. */
