@@ -6,10 +6,10 @@ import { gzipSync } from "node:zlib";
 import { RecordBatchStreamWriter, tableFromArrays } from "apache-arrow";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, expect, test } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
 import { countFileRows, fileRows } from "../../src/data/formats/file-rows.js";
 import type { SourceRow } from "../../src/data/formats/row.js";
 import { assetsDirectory, hasAssets } from "../support/assets.js";
+import { thrownBy } from "../support/thrown-by.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-formats-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -28,11 +28,7 @@ async function rowsOf(path: string): Promise<SourceRow[]> {
 }
 
 async function errorOf(path: string): Promise<string> {
-  const error: unknown = await rowsOf(path).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  const error = await thrownBy(rowsOf(path));
   expect(error.exitCode).toBe(65);
   return error.format().replaceAll(base, "<base>");
 }

@@ -11,6 +11,7 @@ import type { StreamSpec } from "../../src/data/stream/stream-spec.js";
 import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
 import { loadTokenizer } from "../../src/data/tokenizer.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
+import { streamSpec } from "../support/stream-spec.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-mixed-stream-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -48,17 +49,7 @@ async function specOf(parts: readonly Part[], stopping: StoppingRule): Promise<S
     locations[part.name] = found.location;
     sources.push({ ...part, options, files: found.files });
   }
-  return {
-    sources,
-    stopping_strategy: stopping,
-    text_field: "text",
-    max_length: 5,
-    insert_eos: true,
-    drop_tail: true,
-    on_bad_row: "error",
-    max_bad_row_ratio: 0,
-    seed: 42,
-  };
+  return streamSpec(sources, { stopping_strategy: stopping });
 }
 const world = {
   locations,

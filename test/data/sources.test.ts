@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
 import type { SourceRow } from "../../src/data/formats/row.js";
 import { openLocalSource, sourceRows } from "../../src/data/open-source.js";
 import { textOf } from "../../src/data/row-mapping.js";
 import { pinSource } from "../../src/data/sources.js";
 import type { SourceParams } from "../../src/plan/params.js";
+import { thrownBy } from "../support/thrown-by.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-sources-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -43,11 +43,7 @@ async function readSource(
 const valuesOf = (rows: readonly SourceRow[] | undefined) => rows?.map(({ value }) => value);
 
 async function errorOf(action: Promise<unknown>): Promise<[number, string]> {
-  const error: unknown = await action.then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  const error = await thrownBy(action);
   return [error.exitCode, error.format().replaceAll(base, "<base>")];
 }
 

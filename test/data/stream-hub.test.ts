@@ -13,7 +13,6 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
 import { removeLeftovers } from "../../src/base/quarantine.js";
 import { streamHere, type StreamJob } from "../../src/data/stream/open-stream.js";
 import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
@@ -24,6 +23,8 @@ import type { SourceParams } from "../../src/plan/params.js";
 import { bundle } from "../support/bundle.js";
 import { commitOf, sha256Of, startHub, type HubServer } from "../support/hub-server.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
+import { thrownBy } from "../support/thrown-by.js";
+import { streamSpec } from "../support/stream-spec.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-stream-hub-"));
 const tokenizer = join(base, "tokenizer");
@@ -79,16 +80,7 @@ afterAll(async () => {
 });
 
 const jobOf = (name = "someone/web", options: SourceParams["options"] = {}): StreamJob => ({
-  spec: {
-    sources: [{ name, options, files: [], hub: { revision: "main", commit } }],
-    text_field: "text",
-    max_length: 5,
-    insert_eos: true,
-    drop_tail: true,
-    on_bad_row: "error",
-    max_bad_row_ratio: 0,
-    seed: 1,
-  },
+  spec: streamSpec([{ name, options, files: [], hub: { revision: "main", commit } }], { seed: 1 }),
   locations: {},
   // The name of what an interrupted writer leaves behind.
   scratch: join(working, `.tmp-${process.pid}-1`),
@@ -112,11 +104,7 @@ async function intoCache(numbers: readonly number[]): Promise<string[]> {
   return Promise.all(wanted.map((file) => downloadFile(hub(), pinned, file)));
 }
 async function errorOf(action: Promise<unknown>): Promise<string> {
-  const error: unknown = await action.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  const error = await thrownBy(action);
   return `${error.exitCode} ${error.format()}`;
 }
 

@@ -15,6 +15,7 @@ import { readStream, writeStream } from "../../src/data/stream/stream-state.js";
 import { loadTokenizer, type Tokenizer } from "../../src/data/tokenizer.js";
 import { bundle } from "../support/bundle.js";
 import { writeByteTokenizer } from "../support/model-directory.js";
+import { streamSpec } from "../support/stream-spec.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-stream-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -53,17 +54,7 @@ async function specOf(
     locations[part] = location;
     sources.push({ name: part, options, files });
   }
-  return {
-    sources,
-    text_field: "text",
-    max_length: 4,
-    insert_eos: true,
-    drop_tail: true,
-    on_bad_row: "error",
-    max_bad_row_ratio: 0.01,
-    seed: 42,
-    ...overrides,
-  };
+  return streamSpec(sources, { max_length: 4, max_bad_row_ratio: 0.01, ...overrides });
 }
 
 const noHub = (): never => {

@@ -7,7 +7,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
 import { injectFault } from "../../src/base/fault.js";
 import { downloadFile } from "../../src/hub/download.js";
 import { openHub, type Hub } from "../../src/hub/hub.js";
@@ -24,6 +23,7 @@ import {
   type Fault,
   type HubServer,
 } from "../support/hub-server.js";
+import { thrownBy } from "../support/thrown-by.js";
 
 const big = Buffer.alloc(3 << 20, "The quick brown fox jumps over the lazy dog. ");
 const small = Buffer.from('{"text": "hello"}\n');
@@ -92,11 +92,7 @@ const blobs = (): string[] => {
 };
 
 async function errorOf(action: Promise<unknown>): Promise<{ exitCode: number; text: string }> {
-  const error: unknown = await action.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  const error = await thrownBy(action);
   return { exitCode: error.exitCode, text: error.format() };
 }
 

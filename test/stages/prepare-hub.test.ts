@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { DllmError } from "../../src/base/errors.js";
 import { bpeTokenizerFiles, trainBpe } from "../../src/data/bpe-trainer.js";
 import { parseDatasetArgs } from "../../src/data/dataset-args.js";
 import { resolveHubDataset } from "../../src/data/open-source.js";
@@ -16,6 +15,7 @@ import { run } from "../../src/stages/prepare.js";
 import { commitOf, startHub, type HubServer, type ServedFile } from "../support/hub-server.js";
 import { checkpointsIn, stageContext } from "../support/stage-context.js";
 import { assetsDirectory, hasAssets } from "../support/assets.js";
+import { thrownBy } from "../support/thrown-by.js";
 
 const base = mkdtempSync(join(tmpdir(), "dllm-prepare-hub-"));
 let server: HubServer;
@@ -215,11 +215,7 @@ async function prepare(
 const text = { task: "text", text_field: "text", max_length: 4, insert_eos: true, drop_tail: true };
 
 async function errorOf(action: Promise<unknown>): Promise<string> {
-  const error: unknown = await action.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof DllmError)) throw error ?? new Error("no error");
+  const error = await thrownBy(action);
   return `${error.exitCode} ${error.format()}`;
 }
 
