@@ -9,8 +9,10 @@ const code = (character: string): number => character.charCodeAt(0);
 const QUOTE = code('"');
 const BACKSLASH = code("\\");
 const COMMA = code(",");
-const OPENING = new Set([code("["), code("{")]);
-const CLOSING = new Set([code("]"), code("}")]);
+const LIST_START = code("[");
+const LIST_END = code("]");
+const OPENING = new Set([LIST_START, code("{")]);
+const CLOSING = new Set([LIST_END, code("}")]);
 const BLANK = new Set([..." \t\r\n"].map(code));
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
@@ -64,7 +66,7 @@ async function* itemsOf(path: string): AsyncGenerator<Buffer> {
       } else if (place !== "inside") {
         if (BLANK.has(byte)) continue;
         if (place === "before" && BYTE_ORDER_MARK.includes(byte)) continue;
-        if (place === "behind" || byte !== code("["))
+        if (place === "behind" || byte !== LIST_START)
           throw notAList(path, place === "before" ? "not a list of rows" : "more behind the list");
         place = "inside";
         start = at + 1;
@@ -74,7 +76,7 @@ async function* itemsOf(path: string): AsyncGenerator<Buffer> {
         depth++;
       } else if (CLOSING.has(byte) && depth > 0) {
         depth--;
-      } else if (depth === 0 && (byte === COMMA || byte === code("]"))) {
+      } else if (depth === 0 && (byte === COMMA || byte === LIST_END)) {
         const item = take(piece.subarray(start, at));
         const isEmptyList = byte !== COMMA && items === 1 && item.every((each) => BLANK.has(each));
         if (!isEmptyList) yield item;
