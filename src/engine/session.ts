@@ -3,7 +3,7 @@ import type { Initializer } from "../graph/onnx/writer.js";
 import { writeOnnx } from "../graph/onnx/writer.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { Device } from "./device.js";
-import { OnnxSession, type Value } from "./onnx-session.js";
+import { COPIES_END, OnnxSession, type Value } from "./onnx-session.js";
 
 export type Engine = "onnx" | "tfjs";
 
@@ -46,9 +46,8 @@ export async function compileGraph(
     const { createTfjsSession } = await import("./tfjs/session.js");
     return createTfjsSession({ outputs, ...(initializers && { initializers }) }, device);
   }
-  const dialect = "onnxruntime";
-  if (!initializers)
-    return OnnxSession.create(writeOnnx({ outputs, dialect }), { threads, device });
-  const model = writeOnnx({ outputs, initializers, external: true, dialect });
+  const graph = { outputs, dialect: "onnxruntime", emptySequence: COPIES_END } as const;
+  if (!initializers) return OnnxSession.create(writeOnnx(graph), { threads, device });
+  const model = writeOnnx({ ...graph, initializers, external: true });
   return OnnxSession.create(model, { threads, device, external: initializers });
 }

@@ -71,6 +71,11 @@ function gradientsOf(
   return new Map([...parameters.keys()].map((name, i) => [name, found[i]!]));
 }
 
+/** A buffer float32 [masked] for a value of each masked position. */
+function perPosition({ positions: { length } }: NoisedBatch) {
+  return { data: new Float32Array(length), shape: [length] };
+}
+
 interface CompiledGraph {
   session: GraphSession;
   keepMasks: ReturnType<typeof createKeepMasks>;
@@ -124,7 +129,9 @@ export function createTrainingStep({
     async evaluate(batch) {
       if (batch.positions.length === 0) return new Float32Array(0);
       const { session } = await graphFor(batch, false);
-      return (await session.run(batchFeeds(batch), {}, ["nll"]))["nll"]!;
+      const nll = perPosition(batch);
+      await session.run(batchFeeds(batch), { nll }, []);
+      return nll.data;
     },
     async differentiate(batch) {
       if (batch.positions.length === 0) {
@@ -143,9 +150,10 @@ export function createTrainingStep({
         [MASKED, batch.positions.length],
       ]);
       const { fetches, finish } = outputs!.forRun(gradientBuffers, dims);
-      const { nll } = await session.run(feedsOfStep, fetches, ["nll"]);
+      const nll = perPosition(batch);
+      await session.run(feedsOfStep, { ...fetches, nll }, []);
       finish();
-      return nll!;
+      return nll.data;
     },
     async dispose() {
       for (const graph of graphs.values()) await (await graph).session.dispose();

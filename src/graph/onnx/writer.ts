@@ -27,6 +27,8 @@ export interface OnnxGraph {
   dialect?: OnnxDialect;
   /** Text fields of the file. */
   metadata?: Readonly<Record<string, string>>;
+  /** Name of a further output, the first one, which is no tensor but an empty sequence of them. */
+  emptySequence?: string;
 }
 
 function valueInfo(name: string, dtype: DType, shape: Shape): Message {
@@ -39,6 +41,13 @@ function valueInfo(name: string, dtype: DType, shape: Shape): Message {
   }
   const tensorType = new Message().int(1, onnxDataType[dtype]).message(2, shapeMessage);
   return new Message().bytes(1, name).message(2, new Message().message(1, tensorType));
+}
+
+/** A sequence of float32 tensors of any shape. */
+function sequenceInfo(name: string): Message {
+  const tensorType = new Message().message(1, new Message().int(1, onnxDataType.float32));
+  const sequenceType = new Message().message(1, tensorType);
+  return new Message().bytes(1, name).message(2, new Message().message(4, sequenceType));
 }
 
 const isInput = (node: Node): boolean => node.op === (inputOp as OpDefinition);
@@ -60,6 +69,7 @@ function onnxModel({
   external,
   dialect = "standard",
   metadata = {},
+  emptySequence,
 }: OnnxGraph): Message {
   const nodes = nodesOf(Object.values(outputs));
   const inputs = nodes.filter(isInput).map(inputAttributes);
@@ -96,6 +106,10 @@ function onnxModel({
   }
 
   const graph = new Message();
+  if (emptySequence !== undefined) {
+    emitter.node("SequenceEmpty", [], [emptySequence]);
+    graph.message(12, sequenceInfo(emptySequence));
+  }
   for (const node of emitter.nodes) graph.message(1, node);
   for (const [name, tensor] of Object.entries(outputs)) {
     // An output that is an input, or the same tensor under a second name, needs a node of its own.
