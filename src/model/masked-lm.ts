@@ -3,6 +3,7 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions } from "../engine/session.js";
+import { cutProducts, cutValues } from "../graph/cut-products.js";
 import { sizeOf } from "../graph/dim.js";
 import { logitsOf } from "../graph/ops/cross-entropy.js";
 import { exp, sub } from "../graph/ops/elementwise.js";
@@ -112,11 +113,10 @@ export async function createMaskedLm(
       details: ["only engine onnx on cpu has it"],
     });
   }
-  const exact = {
-    outputs: predictionGraph(architecture),
-    initializers: parametersByName(architecture, flat),
-  };
-  const graph = precision === "int8" ? toInt8(exact) : exact;
+  const outputs = predictionGraph(architecture);
+  const initializers = parametersByName(architecture, flat);
+  const graph =
+    precision === "int8" ? toInt8({ outputs, initializers }) : cut(outputs, initializers);
   const session = await compileGraph(graph, { threads, device, engine });
 
   /** Runs the graph and returns some of its outputs in fresh buffers. */
@@ -163,6 +163,15 @@ export async function createMaskedLm(
     },
     dispose: () => session.dispose(),
   };
+}
+
+/** Not for int8, where each product would quantise what is multiplied anew. */
+function cut(
+  outputs: Record<string, Tensor>,
+  initializers: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
+) {
+  const graph = cutProducts(outputs);
+  return { outputs: graph.outputs, initializers: cutValues(initializers, graph) };
 }
 
 const vector = <T extends Buffer1D>(data: T) => ({ data, shape: [data.length] });

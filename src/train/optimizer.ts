@@ -4,6 +4,7 @@
  */
 import type { ParameterLayout } from "../model/parameters.js";
 import { updateRange } from "./adamw-kernel.js";
+import { sumOfSquares } from "./norm-kernel.js";
 import type { TrainingSettings } from "../recipe/schema.js";
 
 /** Resumable state of AdamW: step count and moments, float32 [size] each. */
@@ -20,17 +21,7 @@ export function createAdamWState({ size }: ParameterLayout): AdamWState {
 
 /** Returns the global L2 norm of a flat gradient. */
 export function gradientNorm(gradient: Float32Array): number {
-  // Four sums: one would wait for each addition before the next.
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = gradient.length - (gradient.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += gradient[i]! * gradient[i]!;
-    b += gradient[i + 1]! * gradient[i + 1]!;
-    c += gradient[i + 2]! * gradient[i + 2]!;
-    d += gradient[i + 3]! * gradient[i + 3]!;
-  }
-  for (let i = whole; i < gradient.length; i++) a += gradient[i]! * gradient[i]!;
-  return Math.sqrt(a + b + (c + d));
+  return Math.sqrt(sumOfSquares(gradient));
 }
 
 /** Returns the factor that clips a gradient of the given norm; 1 when it is small enough. */

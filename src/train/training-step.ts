@@ -5,6 +5,7 @@
 import type { Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions, type GraphSession } from "../engine/session.js";
 import { gradients } from "../graph/autodiff.js";
+import { cutProducts, cutValues, type CutGraph } from "../graph/cut-products.js";
 import { linearCrossEntropy } from "../graph/ops/cross-entropy.js";
 import { mul } from "../graph/ops/elementwise.js";
 import { reduceSum } from "../graph/ops/reduce.js";
@@ -15,7 +16,7 @@ import { collectDropout } from "../model/dropout.js";
 import { BATCH, MASKED, SEQ } from "../model/family.js";
 import { forwardInputs } from "../model/graph-inputs.js";
 import type { LogitsInput } from "../model/masked-lm.js";
-import { inputFeeds, parameterFeeds } from "../model/masked-lm.js";
+import { inputFeeds, parametersByName } from "../model/masked-lm.js";
 import type { Architecture } from "../model/registry.js";
 import { gradientOutputs, type GradientOutputs } from "./gradient-outputs.js";
 import { createKeepMasks, type DropoutKey } from "./keep-masks.js";
@@ -53,11 +54,23 @@ function buildGraph(architecture: Architecture, options: GraphOptions) {
     ...inputs,
     ...(options.withDropout && { dropout }),
   });
-  const nll = linearCrossEntropy(decoder, targets);
+  const graph = cutProducts({ nll: linearCrossEntropy(decoder, targets) });
+  const nll = graph.outputs["nll"]!;
   const gradient = options.withGradients
-    ? gradientOutputs(gradientsOf(inputs.parameters, nll))
+    ? gradientOutputs(gradientsOf(cutParameters(inputs.parameters, graph), nll))
     : undefined;
-  return { outputs: { nll, ...gradient?.outputs }, sites, gradient };
+  return { outputs: { nll, ...gradient?.outputs }, sites, gradient, graph };
+}
+
+/** The parameters by name, rows of them where a graph has these as inputs. */
+function cutParameters(
+  parameters: ReadonlyMap<string, Tensor>,
+  { ranges }: CutGraph,
+): ReadonlyMap<string, Tensor> {
+  const cut = new Map(parameters);
+  for (const { parameter } of ranges.values()) cut.delete(parameter);
+  for (const [name, { tensor }] of ranges) cut.set(name, tensor);
+  return cut;
 }
 
 /** Gradients of the loss by the name of their parameter. */
@@ -78,6 +91,10 @@ function perPosition({ positions: { length } }: NoisedBatch) {
 
 interface CompiledGraph {
   session: GraphSession;
+  /** The parameters, as the graph has them. */
+  feeds: Record<string, Value>;
+  /** Where the gradient of each goes. */
+  gradientBuffers: Record<string, Value>;
   keepMasks: ReturnType<typeof createKeepMasks>;
   /** Absent in a graph without gradients. */
   gradient: GradientOutputs | undefined;
@@ -98,13 +115,19 @@ export function createTrainingStep({
   parameters: Float32Array;
   gradient: Float32Array;
 } & EngineOptions): TrainingStep {
-  const feeds = parameterFeeds(architecture, parameters);
-  const gradientBuffers = parameterFeeds(architecture, gradient);
+  const wholes = parametersByName(architecture, parameters);
+  const gradientsByName = parametersByName(architecture, gradient);
   const graphs = new Map<string, Promise<CompiledGraph>>();
   const compile = async (options: GraphOptions): Promise<CompiledGraph> => {
-    const { outputs, sites, gradient } = buildGraph(architecture, options);
+    const { outputs, sites, gradient, graph } = buildGraph(architecture, options);
     const session = await compileGraph({ outputs }, engineOptions);
-    return { session, keepMasks: createKeepMasks(sites), gradient };
+    return {
+      session,
+      feeds: Object.fromEntries(cutValues(wholes, graph)),
+      gradientBuffers: Object.fromEntries(cutValues(gradientsByName, graph)),
+      keepMasks: createKeepMasks(sites),
+      gradient,
+    };
   };
   const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {
     const options: GraphOptions = {
@@ -121,16 +144,15 @@ export function createTrainingStep({
     return graph;
   };
   const batchFeeds = (batch: NoisedBatch): Record<string, Value> => ({
-    ...feeds,
     ...inputFeeds(batch),
     targets: { data: batch.targets, shape: [batch.targets.length] },
   });
   return {
     async evaluate(batch) {
       if (batch.positions.length === 0) return new Float32Array(0);
-      const { session } = await graphFor(batch, false);
+      const { session, feeds } = await graphFor(batch, false);
       const nll = perPosition(batch);
-      await session.run(batchFeeds(batch), { nll }, []);
+      await session.run({ ...feeds, ...batchFeeds(batch) }, { nll }, []);
       return nll.data;
     },
     async differentiate(batch) {
@@ -138,8 +160,10 @@ export function createTrainingStep({
         gradient.fill(0); // nothing masked: the loss is the constant 0
         return new Float32Array(0);
       }
-      const { session, keepMasks, gradient: outputs } = await graphFor(batch, true);
+      const graph = await graphFor(batch, true);
+      const { session, feeds, gradientBuffers, keepMasks, gradient: outputs } = graph;
       const feedsOfStep = {
+        ...feeds,
         ...batchFeeds(batch),
         ...(batch.dropout && keepMasks({ ...batch, key: batch.dropout })),
         weights: { data: batch.weights, shape: [batch.weights.length] },

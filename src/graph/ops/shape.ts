@@ -53,12 +53,12 @@ export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
   return applySingle(transposeOp, [x], permutation);
 }
 
-interface SplitAttributes {
+export interface SplitAttributes {
   axis: number;
   sizes: readonly number[];
 }
 
-const splitOp: OpDefinition<SplitAttributes> = {
+export const splitOp: OpDefinition<SplitAttributes> = {
   name: "Split",
   infer: ([x], { axis, sizes }) => {
     const total = sizes.reduce((sum, size) => sum + size, 0);

@@ -1,0 +1,77 @@
+/**
+ * @file Products whose result is cut into columns, as ModernBERT cuts those of Wqkv and Wi, become a
+ * product for each piece: the rows of the parameter that make it lie in one piece of memory, while
+ * cutting the result, and joining its gradients, moves them all. A few per cent of a training step.
+ */
+import { gemm, gemmOp, type ProductAttributes } from "./ops/linear.js";
+import { splitOp, type SplitAttributes } from "./ops/shape.js";
+import { input, inputOp, type InputAttributes } from "./ops/source.js";
+import { rewrite } from "./rewrite.js";
+import { nodesOf, type OpDefinition, type Tensor } from "./tensor.js";
+
+/** Rows [start, end) of a parameter, as an input of its own. */
+export interface RowRange {
+  parameter: string;
+  start: number;
+  end: number;
+  tensor: Tensor;
+}
+
+export interface CutGraph {
+  outputs: Record<string, Tensor>;
+  /** The new inputs by name; a parameter that has any is no input any more. */
+  ranges: ReadonlyMap<string, RowRange>;
+}
+
+/** Returns a graph that computes the same without cutting results of products with a parameter. */
+export function cutProducts(outputs: Readonly<Record<string, Tensor>>): CutGraph {
+  const uses = countUses(outputs);
+  const ranges = new Map<string, RowRange>();
+  const rewritten = rewrite(outputs, (node, [whole]) => {
+    if (node.op !== (splitOp as OpDefinition) || uses.get(node.inputs[0]!) !== 1) return undefined;
+    const { axis, sizes } = node.attributes as SplitAttributes;
+    const [x, weight] = whole!.node.inputs;
+    if (axis !== 1 || whole!.node.op !== (gemmOp as OpDefinition)) return undefined;
+    const { transposeA, transposeB } = whole!.node.attributes as ProductAttributes;
+    if (transposeA || !transposeB) return undefined;
+    if (weight!.node.op !== (inputOp as OpDefinition) || uses.get(weight!) !== 1) return undefined;
+    const { name: parameter, shape } = weight!.node.attributes as InputAttributes;
+    let end = 0;
+    return sizes.map((rows) => {
+      const start = end;
+      end += rows;
+      const name = `${parameter}[${start}:${end}]`;
+      const tensor = input(name, "float32", [rows, ...shape.slice(1)]);
+      ranges.set(name, { parameter, start, end, tensor });
+      return gemm(x!, tensor, { transposeB: true });
+    });
+  });
+  return { outputs: rewritten, ranges };
+}
+
+function countUses(outputs: Readonly<Record<string, Tensor>>): ReadonlyMap<Tensor, number> {
+  const uses = new Map<Tensor, number>();
+  const results = Object.values(outputs);
+  for (const tensor of [...results, ...nodesOf(results).flatMap(({ inputs }) => inputs)]) {
+    uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
+  }
+  return uses;
+}
+
+/** Returns what the inputs of a cut graph stand for: whole parameters, or rows of them in place. */
+export function cutValues<Value extends { shape: readonly number[]; data: Float32Array }>(
+  values: ReadonlyMap<string, Value>,
+  { ranges }: Pick<CutGraph, "ranges">,
+): Map<string, { shape: readonly number[]; data: Float32Array }> {
+  const cut = new Map<string, { shape: readonly number[]; data: Float32Array }>(values);
+  for (const [name, { parameter, start, end }] of ranges) {
+    const { shape, data } = values.get(parameter)!;
+    const width = shape.slice(1).reduce((product, dim) => product * dim, 1);
+    cut.delete(parameter);
+    cut.set(name, {
+      shape: [end - start, ...shape.slice(1)],
+      data: data.subarray(start * width, end * width),
+    });
+  }
+  return cut;
+}
