@@ -310,7 +310,14 @@ function quickLoader(
   },
 ): (values: Values) => LoadedRecipe | undefined {
   const recipeOf = numberTrials({ recipe: first.recipe, root }, Object.keys(firstValues));
-  const { isWritten, writerOf } = placesIn(root, dependent, first.directory);
+  const { isWritten: findWritten, writerOf } = placesIn(root, dependent, first.directory);
+  // The same keys are written in all of these trials.
+  const written = new Map<string, boolean>();
+  const isWritten = (keyPath: string): boolean => {
+    let found = written.get(keyPath);
+    if (found === undefined) written.set(keyPath, (found = findWritten(keyPath)));
+    return found;
+  };
   return (values) => {
     const recipe = recipeOf?.(values);
     if (recipe === undefined) return undefined;

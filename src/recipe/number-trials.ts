@@ -2,7 +2,6 @@
  * @file Trials that vary numbers only, as most do: a number decides neither which keys a recipe has
  * nor their defaults, so that each is the first trial's recipe with other numbers in it.
  */
-import { deepFreeze } from "../base/frozen.js";
 import type { Recipe } from "./schema.js";
 import { isInRange, shapeAt } from "./shapes.js";
 import type { KeyPath, MapNode } from "./source-tree.js";
@@ -14,7 +13,7 @@ type Section = Readonly<Record<string, unknown>>;
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * Returns a function from the values of a trial to its recipe, deep frozen: undefined where a
+ * Returns a function from the values of a trial to its recipe, frozen: undefined where a
  * value is no number that its key accepts. Undefined where the sweep varies anything else.
  * @param first the recipe of a trial, and its tree
  */
@@ -38,7 +37,9 @@ export function numberTrials(
       if (typeof value !== "number" || !isInRange(shape, value)) return undefined;
       sectionAt(recipe, path, copies)[path.at(-1)!] = value;
     }
-    return deepFreeze(recipe as unknown as Recipe);
+    // All else is the first trial's, and frozen.
+    for (const copy of copies.values()) Object.freeze(copy);
+    return Object.freeze(recipe) as unknown as Recipe;
   };
 }
 
