@@ -10,7 +10,7 @@ import { fillDefaults, type DeepPartial } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
-import { numberTrials } from "./number-trials.js";
+import { numberTrialLoader, type Values } from "./number-trials.js";
 import { parseOverrides, writeOver } from "./overrides.js";
 import { placesIn, type ValueOrigin } from "./places.js";
 import { provenanceOf, type Provenance } from "./provenance.js";
@@ -281,118 +281,13 @@ function trialLoader(
     const found = quick?.(values);
     if (found !== undefined) return found;
     const loaded = loadNamed(values);
-    quick ??= quickLoader(loaded, shared.tree(writer!(values)).root, {
+    quick ??= numberTrialLoader(loaded, shared.tree(writer!(values)).root, {
       values,
       dependent,
       load: loadNamed,
     });
     return loaded;
   };
-}
-
-type Values = Readonly<Record<string, unknown>>;
-
-/**
- * Returns a function that loads trials like the first without their trees; undefined for one that
- * must have its own: to say where something is wrong, or for what decides more than a number.
- */
-function quickLoader(
-  first: LoadedRecipe,
-  root: MapNode,
-  {
-    values: firstValues,
-    dependent,
-    load,
-  }: {
-    values: Values;
-    dependent: DependentDefaults;
-    load: (values: Values) => LoadedRecipe;
-  },
-): (values: Values) => LoadedRecipe | undefined {
-  const recipeOf = numberTrials({ recipe: first.recipe, root }, Object.keys(firstValues));
-  const { isWritten: findWritten, writerOf } = placesIn(root, dependent, first.directory);
-  // The same keys are written in all of these trials.
-  const written = new Map<string, boolean>();
-  const isWritten = (keyPath: string): boolean => {
-    let found = written.get(keyPath);
-    if (found === undefined) written.set(keyPath, (found = findWritten(keyPath)));
-    return found;
-  };
-  return (values) => {
-    const recipe = recipeOf?.(values);
-    if (recipe === undefined) return undefined;
-    let isSound = true;
-    const report = () => (isSound = false);
-    checkRecipe({ recipe, isWritten, writerOf, report });
-    return isSound ? new NumberTrial(recipe, first, () => load(values)) : undefined;
-  };
-}
-
-/** A trial that is like the first; its tree is read only for what depends on it. */
-class NumberTrial implements LoadedRecipe {
-  private whole: LoadedRecipe | undefined;
-
-  constructor(
-    readonly recipe: Recipe,
-    private readonly first: LoadedRecipe,
-    private readonly load: () => LoadedRecipe,
-  ) {}
-
-  private get loaded(): LoadedRecipe {
-    return (this.whole ??= this.load());
-  }
-
-  get file() {
-    return this.first.file;
-  }
-
-  get parents() {
-    return this.first.parents;
-  }
-
-  get directory() {
-    return this.first.directory;
-  }
-
-  get text() {
-    return this.first.text;
-  }
-
-  get layers() {
-    return this.first.layers;
-  }
-
-  position(keyPath: string) {
-    return this.loaded.position(keyPath);
-  }
-
-  origin(keyPath: string) {
-    return this.loaded.origin(keyPath);
-  }
-
-  directoryOf(keyPath: string) {
-    return this.loaded.directoryOf(keyPath);
-  }
-
-  isWritten(keyPath: string) {
-    return this.loaded.isWritten(keyPath);
-  }
-
-  provenance(keyPath: string) {
-    return this.loaded.provenance(keyPath);
-  }
-
-  at<Value>(keyPath: string, action: () => Value): Value {
-    return this.loaded.at(keyPath, action);
-  }
-
-  errorAt(keyPath: string, problem: ValueProblem): RecipeError {
-    return this.loaded.errorAt(keyPath, problem);
-  }
-
-  withValues(values: Values): LoadedRecipe {
-    return this.loaded.withValues(values);
-  }
 }
 
 /** The problems of a trial, whose values say which it is. */
