@@ -42,7 +42,11 @@ export function provenanceOf(
     keyPath,
     isPresent: value !== undefined,
     value,
-    writings: exact ? (entry === undefined ? [writing(node)] : chain(entry)) : [],
+    writings: exact
+      ? entry === undefined
+        ? [writing(node), ...replacedDefinitions(node)]
+        : chain(entry)
+      : [],
     ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
   };
@@ -69,11 +73,22 @@ function named(root: MapNode, path: KeyPath): string {
 }
 
 function chain(entry: MapEntry): Writing[] {
-  const writings: Writing[] = [];
-  for (let each: MapEntry | undefined = entry; each !== undefined; each = each.previous) {
-    writings.push(writing(each.value, each));
-  }
-  return writings;
+  return [writing(entry.value, entry), ...replacedDefinitions(entry.value), ...earlier(entry)];
+}
+
+/** What an entry was laid over, the last first. */
+function earlier({ previous }: MapEntry): Writing[] {
+  return previous === undefined ? [] : chain(previous);
+}
+
+/** What the definitions of the variables that a value came from were laid over. */
+function replacedDefinitions({ via }: SourceNode): Writing[] {
+  return [...(via?.definitions ?? [])].flatMap(([name, definition]) =>
+    earlier(definition).map((each) => {
+      const by = [`variable ${name}`, ...(each.by === undefined ? [] : [each.by])];
+      return { ...each, by: by.join(", ") };
+    }),
+  );
 }
 
 function writing(node: SourceNode, entry?: MapEntry): Writing {

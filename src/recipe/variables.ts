@@ -6,7 +6,14 @@
 import type { Issue } from "./issues.js";
 import { nearest } from "./issues.js";
 import { NODE_LIMIT, parseYaml, SIZE_LIMIT_BYTES } from "./parse.js";
-import type { MapEntry, MapNode, Position, ScalarNode, SourceNode } from "./source-tree.js";
+import type {
+  MapEntry,
+  MapNode,
+  Position,
+  ScalarNode,
+  SourceNode,
+  Variable,
+} from "./source-tree.js";
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g;
 
@@ -76,6 +83,17 @@ export function replaceVariables(
     return { ...value, at };
   };
 
+  const used = (text: string, name: string, at: Position) => {
+    return { text, kind: kindOf(name), usedAt: at };
+  };
+  const definitionsOf = (name: string, value: SourceNode): Variable["definitions"] => {
+    const entry = defined.get(name);
+    return new Map([
+      ...(entry === undefined ? [] : [[name, entry] as const]),
+      ...(value.via?.definitions ?? []),
+    ]);
+  };
+
   const replaceText = (node: ScalarNode, text: string): SourceNode => {
     const { at } = node;
     const whole = /^\$\{([^{}]*)\}$/.exec(text);
@@ -89,16 +107,21 @@ export function replaceVariables(
         report(at, `variables expand the recipe to more than ${NODE_LIMIT} values`);
         return nothing;
       }
-      return { ...value, via: { text, kind: kindOf(name), usedAt: at } };
+      return {
+        ...value,
+        via: { ...used(text, name, at), definitions: definitionsOf(name, value) },
+      };
     }
-    let via: SourceNode["via"];
+    let via: Omit<Variable, "definitions"> | undefined;
+    const definitions = new Map<string, MapEntry>();
     let length = text.length;
     const replaced = text.replace(VARIABLE, (match, inner: string | undefined) => {
       if (inner === undefined) return "${";
       const name = inner.trim();
       const value = valueOf(name, at);
       if (value === undefined) return match;
-      via ??= { text, kind: kindOf(name), usedAt: at };
+      via ??= used(text, name, at);
+      for (const [each, entry] of definitionsOf(name, value)) definitions.set(each, entry);
       if (value.type === "scalar" && value.value !== null) {
         const inserted = String(value.value);
         length += inserted.length;
@@ -111,7 +134,7 @@ export function replaceVariables(
       report(at, `variables expand to a text of more than ${SIZE_LIMIT_BYTES} characters`);
       return { ...node, value: null, isReported: true };
     }
-    return { ...node, value: replaced, ...(via !== undefined && { via }) };
+    return { ...node, value: replaced, ...(via !== undefined && { via: { ...via, definitions } }) };
   };
 
   const replaceIn = (node: SourceNode): SourceNode => {

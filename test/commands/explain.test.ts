@@ -100,6 +100,7 @@ test("a variable, and an environment variable", async () => {
     "pretrain.learning_rate: 0.0003
       Peak learning rate.
       set by     --set vars.lr=3e-4 (\${lr} at r.yaml:5:18)
+      overrides  0.0002 of r.yaml:3:12 (variable lr)
       overrides  0.0001 of base.yaml:6:18
       reaches    pretrain: train.learning_rate
     "
