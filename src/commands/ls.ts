@@ -45,8 +45,15 @@ export async function recipesBelow(directory: string): Promise<ListedRecipe[]> {
     entries = await readdir(directory, { withFileTypes: true, recursive: true });
   } catch (cause) {
     const isMissing = errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR";
+    if (isMissing) {
+      throw new DllmError(`there is no directory ${directory}`, {
+        exitCode: ExitCode.notFound,
+        details: ["dllm ls lists the recipes below a directory, by default recipes/"],
+        cause,
+      });
+    }
     throw new DllmError(`cannot list ${directory}: ${errorMessage(cause)}`, {
-      exitCode: isMissing ? ExitCode.notFound : ExitCode.ioError,
+      exitCode: ExitCode.ioError,
       cause,
     });
   }

@@ -1,6 +1,6 @@
 /** @file Reads a recipe file and the files that it extends, directly or through others. */
 import { dirname, isAbsolute, join, normalize } from "node:path";
-import { DllmError } from "../base/errors.js";
+import { DllmError, ExitCode } from "../base/errors.js";
 import { circularExtension, extensionsOf, layOverParents } from "./compose.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { NODE_LIMIT, parseYaml, readRecipeText } from "./parse.js";
@@ -60,8 +60,13 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     const fail = (message: string, cause?: unknown): never => {
       // What a missing recipe says of how to begin one is of no use here.
       const exitCode = cause instanceof DllmError ? { exitCode: cause.exitCode, cause } : {};
-      throw new RecipeError(file, [{ at, message, details: [] }], exitCode);
+      const isMissing = cause instanceof DllmError && cause.exitCode === ExitCode.notFound;
+      const details = isMissing ? [`paths start at the directory of ${child}`] : [];
+      throw new RecipeError(file, [{ at, message, details }], exitCode);
     };
+    if (/^[a-z]+:\/\//i.test(name)) {
+      fail(`${name} is an address: extends takes files, so download it and name the file`);
+    }
     const path = isAbsolute(name) ? name : normalize(join(dirname(child), name));
     if (chain.includes(path)) {
       throw new RecipeError(file, [circularExtension(at, [...chain, path])]);

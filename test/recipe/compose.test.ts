@@ -187,10 +187,21 @@ model: {config: null, name_or_path: m}
   test("refused: a parent that is not there", async () => {
     expect(await refusal({ ...files, "r.yaml": CHILD.replace("parts/base", "parts/bas") }))
       .toMatchInlineSnapshot(`
-      "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
-        2 | extends: parts/bas.yaml
-          |          ^^^^^^^^^^^^^^"
-    `);
+        "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
+          2 | extends: parts/bas.yaml
+            |          ^^^^^^^^^^^^^^
+          paths start at the directory of r.yaml"
+      `);
+  });
+
+  test("refused: an address", async () => {
+    const address = "https://example.org/base.yaml";
+    expect(await refusal({ ...files, "r.yaml": CHILD.replace("parts/base.yaml", address) }))
+      .toMatchInlineSnapshot(`
+        "exit 65: r.yaml:2:10: https://example.org/base.yaml is an address: extends takes files, so download it and name the file
+          2 | extends: https://example.org/base.yaml
+            |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"
+      `);
   });
 
   test("refused: one of several that is not there", async () => {
@@ -202,17 +213,19 @@ model: {config: null, name_or_path: m}
     ).toMatchInlineSnapshot(`
       "exit 66: r.yaml:2:28: recipe absent.yaml does not exist
         2 | extends: [parts/base.yaml, absent.yaml]
-          |                            ^^^^^^^^^^^"
+          |                            ^^^^^^^^^^^
+        paths start at the directory of r.yaml"
     `);
   });
 
   test("refused: a parent's parent that is not there", async () => {
     expect(await refusal({ ...files, "parts/base.yaml": `extends: absent.yaml\n${BASE}` }))
       .toMatchInlineSnapshot(`
-      "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
-        1 | extends: absent.yaml
-          |          ^^^^^^^^^^^"
-    `);
+        "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
+          1 | extends: absent.yaml
+            |          ^^^^^^^^^^^
+          paths start at the directory of parts/base.yaml"
+      `);
   });
 
   test("refused: a recipe that extends itself", async () => {
