@@ -1,7 +1,10 @@
 /** @file `dllm ls [directory]` lists the recipes below a directory with what each is for. */
+import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
+import { sanitize } from "../base/sanitize.js";
+import { shellQuote } from "../base/shell-text.js";
 import { parseRecipeFile } from "../recipe/layers.js";
 import { readRecipeText } from "../recipe/parse.js";
 import { findNode, type MapNode } from "../recipe/source-tree.js";
@@ -12,7 +15,7 @@ const RECIPES = "recipes";
 export const run: LsCommand = async ([directory = RECIPES], { json }, io) => {
   const found = await recipesBelow(directory);
   for (const { file, problem } of found) {
-    if (problem !== undefined) io.err(`warning: ${file} is no recipe: ${problem}`);
+    if (problem !== undefined) io.err(sanitize(`warning: ${file} is no recipe: ${problem}`));
   }
   // A file without a name is a part that recipes extend.
   const recipes = found.filter(({ name }) => name !== undefined);
@@ -22,12 +25,21 @@ export const run: LsCommand = async ([directory = RECIPES], { json }, io) => {
   }
   const width = Math.max(...recipes.map(({ file }) => file.length));
   for (const { file, description = "", profiles } of recipes) {
-    io.out(`${file.padEnd(width)}  ${description}`.trimEnd());
-    if (profiles.length > 0) io.out(`${" ".repeat(width)}  profiles: ${profiles.join(", ")}`);
+    io.out(oneLine(`${file.padEnd(width)}  ${description}`));
+    if (profiles.length > 0) {
+      io.out(oneLine(`${" ".repeat(width)}  profiles: ${profiles.join(", ")}`));
+    }
   }
   if (recipes.length === 0) io.err(`there is no recipe below ${directory}`);
   return ExitCode.ok;
 };
+
+/** A recipe may come from anywhere, and its description have any number of lines. */
+function oneLine(text: string): string {
+  return sanitize(text)
+    .replace(/\s*\n\s*/g, " ")
+    .trimEnd();
+}
 
 export interface ListedRecipe {
   file: string;
@@ -44,17 +56,35 @@ export async function recipesBelow(directory: string): Promise<ListedRecipe[]> {
   try {
     entries = await readdir(directory, { withFileTypes: true, recursive: true });
   } catch (cause) {
-    const isMissing = errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR";
-    throw new DllmError(`cannot list ${directory}: ${errorMessage(cause)}`, {
-      exitCode: isMissing ? ExitCode.notFound : ExitCode.ioError,
-      cause,
-    });
+    throw unlistable(directory, cause);
   }
   const files = entries
-    .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name))
+    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && /\.ya?ml$/.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   return Promise.all(files.map(describe));
+}
+
+function unlistable(directory: string, cause: unknown): DllmError {
+  // A recursive readdir calls a file missing, too.
+  if (existsSync(directory) && !statSync(directory).isDirectory()) {
+    return new DllmError(`${directory} is no directory`, {
+      exitCode: ExitCode.notFound,
+      details: [`to check one recipe: dllm validate ${shellQuote(directory)}`],
+      cause,
+    });
+  }
+  if (errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR") {
+    return new DllmError(`directory ${directory} does not exist`, {
+      exitCode: ExitCode.notFound,
+      details: ["name the one your recipes are in, as in dllm ls ."],
+      cause,
+    });
+  }
+  return new DllmError(`cannot list ${directory}: ${errorMessage(cause)}`, {
+    exitCode: ExitCode.ioError,
+    cause,
+  });
 }
 
 async function describe(file: string): Promise<ListedRecipe> {

@@ -1,6 +1,6 @@
 /** @file Reads a recipe file and the files that it extends, directly or through others. */
 import { dirname, isAbsolute, join, normalize } from "node:path";
-import { DllmError } from "../base/errors.js";
+import { DllmError, ExitCode } from "../base/errors.js";
 import { circularExtension, extensionsOf, layOverParents } from "./compose.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { NODE_LIMIT, parseYaml, readRecipeText } from "./parse.js";
@@ -57,11 +57,21 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     { name, at }: { name: string; at: Position },
     chain: readonly string[],
   ): Promise<MapNode> => {
-    const fail = (message: string, cause?: unknown): never => {
+    const fail = (message: string, cause?: unknown, details: readonly string[] = []): never => {
       // What a missing recipe says of how to begin one is of no use here.
       const exitCode = cause instanceof DllmError ? { exitCode: cause.exitCode, cause } : {};
-      throw new RecipeError(file, [{ at, message, details: [] }], exitCode);
+      throw new RecipeError(file, [{ at, message, details }], exitCode);
     };
+    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(name)) {
+      fail(`extends names ${JSON.stringify(name)}, expected a file of this machine`, undefined, [
+        "download it, and name the file: an experiment must not change with what a server says",
+      ]);
+    }
+    if (name.includes("${")) {
+      fail(`extends names ${JSON.stringify(name)}, and variables are replaced later`, undefined, [
+        "write the name of the file out; what differs from case to case belongs into profiles",
+      ]);
+    }
     const path = isAbsolute(name) ? name : normalize(join(dirname(child), name));
     if (chain.includes(path)) {
       throw new RecipeError(file, [circularExtension(at, [...chain, path])]);
@@ -74,7 +84,11 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     try {
       parentText = await read(path);
     } catch (error) {
-      if (error instanceof DllmError) return fail(error.message, error);
+      if (error instanceof DllmError) {
+        const isMissing = error.exitCode === ExitCode.notFound;
+        const place = `extends is relative to ${child}, which names it`;
+        return fail(error.message, error, isMissing ? [place] : []);
+      }
       throw error;
     }
     return readFile(path, parentText, [...chain, path]);

@@ -34,8 +34,7 @@ export function provenanceOf(
 ): Provenance {
   const path = keyPathOf(root, keyPath);
   const { entry, node, exact } = findNode(root, path);
-  let value: unknown = recipe;
-  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
+  const value = valueAt(recipe, path);
   const doc = docOf(root, path);
   const decider = dependent.get(keyPath)?.decider;
   return {
@@ -46,6 +45,17 @@ export function provenanceOf(
     ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
   };
+}
+
+/** The value at a path of plain objects and lists; undefined where there is none. */
+function valueAt(root: unknown, path: KeyPath): unknown {
+  let value = root;
+  for (const key of path) {
+    // A text has characters, and any object a prototype: neither is a part of the recipe.
+    const isThere = typeof value === "object" && value !== null && Object.hasOwn(value, key);
+    value = isThere ? (value as Record<string, unknown>)[key] : undefined;
+  }
+  return value;
 }
 
 function describeDecider(root: MapNode, decider: Decider | undefined): string {

@@ -153,7 +153,6 @@ test("a key that is not written and has no default, one that reaches no stage, a
     "model.revision: not there
       Branch, tag or commit of a Hugging Face model; by default \`main\`.
       set by     nobody
-      reaches    no parameter of a stage: it says how the recipe is run, composed or named
     "
   `);
   expect(await explain("name")).toMatchInlineSnapshot(`

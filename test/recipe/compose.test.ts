@@ -187,10 +187,11 @@ model: {config: null, name_or_path: m}
   test("refused: a parent that is not there", async () => {
     expect(await refusal({ ...files, "r.yaml": CHILD.replace("parts/base", "parts/bas") }))
       .toMatchInlineSnapshot(`
-      "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
-        2 | extends: parts/bas.yaml
-          |          ^^^^^^^^^^^^^^"
-    `);
+        "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
+          2 | extends: parts/bas.yaml
+            |          ^^^^^^^^^^^^^^
+          extends is relative to r.yaml, which names it"
+      `);
   });
 
   test("refused: one of several that is not there", async () => {
@@ -202,17 +203,19 @@ model: {config: null, name_or_path: m}
     ).toMatchInlineSnapshot(`
       "exit 66: r.yaml:2:28: recipe absent.yaml does not exist
         2 | extends: [parts/base.yaml, absent.yaml]
-          |                            ^^^^^^^^^^^"
+          |                            ^^^^^^^^^^^
+        extends is relative to r.yaml, which names it"
     `);
   });
 
   test("refused: a parent's parent that is not there", async () => {
     expect(await refusal({ ...files, "parts/base.yaml": `extends: absent.yaml\n${BASE}` }))
       .toMatchInlineSnapshot(`
-      "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
-        1 | extends: absent.yaml
-          |          ^^^^^^^^^^^"
-    `);
+        "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
+          1 | extends: absent.yaml
+            |          ^^^^^^^^^^^
+          extends is relative to parts/base.yaml, which names it"
+      `);
   });
 
   test("refused: a recipe that extends itself", async () => {
