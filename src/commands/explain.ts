@@ -25,7 +25,8 @@ export const run: ExplainCommand = async ([recipe, rest], options, io) => {
   const provenance = loaded.provenance(key);
   if (!provenance.isPresent && provenance.doc === undefined) throw unknownKey(loaded, key);
   const stages = recipeStages(loaded, await pinInputs(loaded));
-  const reaches = reachOf(listAround(loaded, key), stages);
+  const keys = provenance.usedBy ?? [key];
+  const reaches = mergeReaches(keys.flatMap((each) => reachOf(listAround(loaded, each), stages)));
   if (options.json) {
     io.out(JSON.stringify({ ...provenance, reaches }, null, 2));
   } else {
@@ -34,6 +35,15 @@ export const run: ExplainCommand = async ([recipe, rest], options, io) => {
   }
   return ExitCode.ok;
 };
+
+/** Each stage once, with all its parameters. */
+function mergeReaches(reaches: readonly ReachedStage[]): ReachedStage[] {
+  const params = new Map<string, Set<string>>();
+  for (const { stage, params: more } of reaches) {
+    params.set(stage, new Set([...(params.get(stage) ?? []), ...more]));
+  }
+  return [...params].map(([stage, each]) => ({ stage, params: [...each] }));
+}
 
 /** A parameter has a list as a whole: an item of it reaches what the list does. */
 function listAround(loaded: LoadedRecipe, key: string): string {
@@ -77,7 +87,7 @@ function unknownKey(loaded: LoadedRecipe, key: string): DllmError {
 
 /** Returns the explanation of one value. */
 export function explanation(
-  { keyPath, value, isPresent, writings, defaultOf, doc }: Provenance,
+  { keyPath, value, isPresent, writings, usedBy, defaultOf, doc }: Provenance,
   reaches: readonly ReachedStage[],
   io: Pick<CommandIo, "isTty">,
 ): string[] {
@@ -88,8 +98,9 @@ export function explanation(
     ...(doc === undefined ? [] : [colors.dim(`  ${doc}`)]),
     `  set by     ${last === undefined ? (defaultOf ?? "nobody") : writer(last)}`,
     ...earlier.map((each) => `  overrides  ${shortJson(each.value)} of ${writer(each)}`),
+    ...(usedBy === undefined ? [] : [`  used by    ${usedBy.join(", ") || "nothing"}`]),
     ...(reaches.length === 0
-      ? isPresent
+      ? isPresent && usedBy === undefined
         ? [`  reaches    no parameter of a stage: it says how the recipe is run, composed or named`]
         : []
       : reaches.map(({ stage, params }, index) => {

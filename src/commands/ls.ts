@@ -1,5 +1,5 @@
 /** @file `dllm ls [directory]` lists the recipes below a directory with what each is for. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
@@ -15,7 +15,7 @@ const RECIPES = "recipes";
 export const run: LsCommand = async ([directory = RECIPES], { json }, io) => {
   const found = await recipesBelow(directory);
   for (const { file, problem } of found) {
-    if (problem !== undefined) io.err(sanitize(`warning: ${file} is no recipe: ${problem}`));
+    if (problem !== undefined) io.err(sanitize(`warning: ${file} ${problem}`));
   }
   // A file without a name is a part that recipes extend.
   const recipes = found.filter(({ name }) => name !== undefined);
@@ -46,28 +46,46 @@ export interface ListedRecipe {
   name?: string;
   description?: string;
   profiles: readonly string[];
-  /** Why the file cannot be read as a recipe. */
+  /** Why it cannot be read: what follows its name in a sentence. */
   problem?: string;
 }
 
 /** Returns the YAML files below a directory in alphabetical order. @throws DllmError 66 */
 export async function recipesBelow(directory: string): Promise<ListedRecipe[]> {
-  let entries;
   try {
-    entries = await readdir(directory, { withFileTypes: true, recursive: true });
+    const found = await listedIn(directory);
+    return found.sort((a, b) => (a.file < b.file ? -1 : 1));
   } catch (cause) {
+    if (errorCode(cause) === undefined) throw cause;
     throw unlistable(directory, cause);
   }
-  const files = entries
-    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && /\.ya?ml$/.test(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-  return Promise.all(files.map(describe));
+}
+
+async function listedIn(directory: string): Promise<ListedRecipe[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const listed = await Promise.all(
+    entries.map(async (entry) => {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) return listedBelow(path);
+      const isFile = entry.isFile() || entry.isSymbolicLink();
+      return isFile && /\.ya?ml$/.test(entry.name) ? [await describe(path)] : [];
+    }),
+  );
+  return listed.flat();
+}
+
+/** One directory that cannot be read must not hide what is in the others. */
+async function listedBelow(directory: string): Promise<ListedRecipe[]> {
+  try {
+    return await listedIn(directory);
+  } catch (error) {
+    if (errorCode(error) === undefined) throw error;
+    return [{ file: directory, profiles: [], problem: `is left out: ${errorMessage(error)}` }];
+  }
 }
 
 function unlistable(directory: string, cause: unknown): DllmError {
-  // A recursive readdir calls a file missing, too.
-  if (existsSync(directory) && !statSync(directory).isDirectory()) {
+  if (errorCode(cause) === "ENOTDIR" && existsSync(directory)) {
     return new DllmError(`${directory} is no directory`, {
       exitCode: ExitCode.notFound,
       details: [`to check one recipe: dllm validate ${shellQuote(directory)}`],
@@ -100,7 +118,7 @@ async function describe(file: string): Promise<ListedRecipe> {
     };
   } catch (error) {
     if (!(error instanceof DllmError)) throw error;
-    return { file, profiles: [], problem: error.message };
+    return { file, profiles: [], problem: `is no recipe: ${error.message}` };
   }
 }
 

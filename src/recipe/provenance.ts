@@ -3,14 +3,21 @@ import type { Decider, DependentDefaults } from "./dependent-defaults.js";
 import type { Recipe } from "./schema.js";
 import { fieldsOf, shapeAt } from "./shapes.js";
 import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
-import type { KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
+import type { Found, KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
+import { variablesIn } from "./variables.js";
+
+/** Sections of the tree that the recipe itself does not have. */
+const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
 
 /** One writer of a value. */
 export interface Writing {
   value: unknown;
   /** `recipes/x.yaml:22:20`, or `--set sft.learning_rate=1e-3`. */
   position: string;
-  /** `profile smoke`, `variable ${lr}`, `environment variable …`; absent: the file or `--set`. */
+  /**
+   * `profile smoke`, `${lr} at recipes/x.yaml:22:20`; `vars.lr` for a definition that the variable
+   * had before; absent: the file or `--set`.
+   */
   by?: string;
 }
 
@@ -21,6 +28,8 @@ export interface Provenance {
   value: unknown;
   /** Who wrote it, the last first; empty where it is a default. */
   writings: readonly Writing[];
+  /** Of a variable: the keys whose values it is in, also through other variables. */
+  usedBy?: readonly string[];
   /** Where the value comes from if nobody wrote it: `the default`. */
   defaultOf?: string;
   doc?: string;
@@ -34,14 +43,17 @@ export function provenanceOf(
 ): Provenance {
   const path = keyPathOf(root, keyPath);
   const { entry, node, exact } = findNode(root, path);
-  const value = valueAt(recipe, path);
+  // How a recipe is put together is no part of what comes of it.
+  const isComposition = COMPOSITION_KEYS.has(path[0] ?? "");
+  const value = isComposition ? (exact ? plainValue(node) : undefined) : valueAt(recipe, path);
   const doc = docOf(root, path);
   const decider = dependent.get(keyPath)?.decider;
   return {
     keyPath,
     isPresent: value !== undefined,
     value,
-    writings: exact ? (entry === undefined ? [writing(node)] : chain(entry)) : [],
+    writings: exact ? writingsOf(root, { node, entry }) : [],
+    ...(path[0] === "vars" && path.length === 2 && exact && { usedBy: usersOf(root, path[1]!) }),
     ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
   };
@@ -78,12 +90,56 @@ function named(root: MapNode, path: KeyPath): string {
   return `${String(plainValue(node))}, ${formatPosition(node.at)}`;
 }
 
-function chain(entry: MapEntry): Writing[] {
+/** The value, what its variables were before, and what it was laid over itself. */
+function writingsOf(root: MapNode, { node, entry }: Pick<Found, "node" | "entry">): Writing[] {
+  const variables = node.via === undefined ? [] : variablesIn(node.via.text, definitionsOf(root));
+  return [
+    writing(node, entry),
+    ...variables.flatMap((name) => earlierDefinitions(root, name)),
+    ...chain(entry?.previous),
+  ];
+}
+
+function chain(entry: MapEntry | undefined): Writing[] {
   const writings: Writing[] = [];
-  for (let each: MapEntry | undefined = entry; each !== undefined; each = each.previous) {
+  for (let each = entry; each !== undefined; each = each.previous) {
     writings.push(writing(each.value, each));
   }
   return writings;
+}
+
+function definitionsOf(root: MapNode): ReadonlyMap<string, MapEntry> {
+  const definitions = root.entries.get("vars")?.value;
+  return definitions?.type === "map" ? definitions.entries : new Map<string, MapEntry>();
+}
+
+/** What the definition of a variable was laid over. */
+function earlierDefinitions(root: MapNode, name: string): Writing[] {
+  const label = `vars.${name}`;
+  return chain(definitionsOf(root).get(name)?.previous).map(({ by, ...each }) => ({
+    ...each,
+    by: by === undefined ? label : `${by}, ${label}`,
+  }));
+}
+
+/** The keys whose values a variable is in. */
+function usersOf(root: MapNode, name: string): string[] {
+  const defined = definitionsOf(root);
+  const users: string[] = [];
+  const visit = (node: SourceNode, path: string): void => {
+    if (node.via !== undefined) {
+      // What is below was put in with it.
+      if (variablesIn(node.via.text, defined).includes(name)) users.push(path);
+    } else if (node.type === "list") {
+      node.items.forEach((item, index) => visit(item, `${path}.${index}`));
+    } else if (node.type === "map") {
+      for (const [key, { value }] of node.entries) {
+        visit(value, path === "" ? key : `${path}.${key}`);
+      }
+    }
+  };
+  visit(root, "");
+  return users;
 }
 
 function writing(node: SourceNode, entry?: MapEntry): Writing {

@@ -185,6 +185,37 @@ function fromOutside(
   ];
 }
 
+/**
+ * Returns the names of the variables in a text, each with those in its definition after it; those
+ * of the environment left out.
+ */
+export function variablesIn(text: string, defined: ReadonlyMap<string, MapEntry>): string[] {
+  const names = new Set<string>();
+  const visit = (each: string): void => {
+    for (const [, inner] of each.matchAll(VARIABLE)) {
+      const name = inner?.trim();
+      if (name === undefined || names.has(name)) continue;
+      const value = defined.get(name)?.value;
+      if (value === undefined) continue;
+      names.add(name);
+      for (const part of textsIn(value)) visit(part);
+    }
+  };
+  visit(text);
+  return [...names];
+}
+
+function textsIn(node: SourceNode): string[] {
+  switch (node.type) {
+    case "scalar":
+      return typeof node.value === "string" ? [node.value] : [];
+    case "list":
+      return node.items.flatMap(textsIn);
+    case "map":
+      return [...node.entries.values()].flatMap(({ value }) => textsIn(value));
+  }
+}
+
 /** As if it stood in the recipe: `1e-3` is a number, `true` a truth value; all else is text. */
 function scalarOf(text: string, name: string): Scalar {
   try {

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { runCli } from "../../src/cli.js";
 import { fakeIo } from "../support/recipes.js";
 
@@ -498,13 +498,13 @@ test.each(Object.entries(cases))("%s", async (name, { files, prepare, env, args,
     writeFileSync(path, content);
   }
   prepare?.(directory);
-  Object.assign(process.env, env);
+  for (const [key, value] of Object.entries(env ?? {})) vi.stubEnv(key, value);
   const io = fakeIo();
   const exitCode = await runCli(
     args.map((arg) => arg.replace("<dir>", directory)),
     io,
   );
-  for (const key of Object.keys(env ?? {})) delete process.env[key];
+  vi.unstubAllEnvs();
 
   const said = `${io.stdout()}${io.stderr()}`.replaceAll(directory, "<dir>");
   expect(`${exitCode} ${said}`).toMatch(says);
