@@ -93,9 +93,9 @@ function unlistable(directory: string, cause: unknown): DllmError {
     });
   }
   if (errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR") {
-    return new DllmError(`directory ${directory} does not exist`, {
+    return new DllmError(`there is no directory ${directory}`, {
       exitCode: ExitCode.notFound,
-      details: ["name the one your recipes are in, as in dllm ls ."],
+      details: ["dllm ls lists the recipes below a directory, by default recipes/"],
       cause,
     });
   }

@@ -1,5 +1,6 @@
 /** @file What this version can plan and cannot execute yet: refused before anything runs. */
 import { DllmError, ExitCode } from "../base/errors.js";
+import { runsReference } from "./engine.js";
 import type { PlannedStage, StageSpec } from "./stage.js";
 
 /** More would hide the first. */
@@ -13,7 +14,7 @@ export function blockedReason({
   if ("benchmark" in params) {
     return `this version has no harness for the benchmark ${String(params["benchmark"])}`;
   }
-  if (hardware.engine === "accelerate") {
+  if (runsReference(hardware.engine)) {
     return "this version does not start accelerate itself: run the command, or write hardware.engine: onnx";
   }
   if (hardware.launcher === "slurm") return "this version does not submit to Slurm itself";

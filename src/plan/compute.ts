@@ -3,7 +3,7 @@
  * multiplication and its addition count as two; norms, activations and the optimizer, a percent
  * together, are left out. The backward pass is twice the forward pass.
  */
-import type { EngineName } from "./hardware.js";
+import { runsReference, type EngineName } from "./engine.js";
 import type { ModelShape } from "./model-size.js";
 
 /** Operations of a forward pass per token. */
@@ -34,7 +34,7 @@ export function forwardFlops({ engine, shape, sequence }: ComputeInputs): Forwar
   const linear = 2 * layers * (4 * h * h + matrices * h * i);
   const attention = 4 * layers * sequence * h;
   // The onnx engine gathers masked positions behind the transform: half of them on average.
-  const share = engine !== "accelerate" ? 0.5 : 1;
+  const share = !runsReference(engine) ? 0.5 : 1;
   const decoder = 2 * h * h + share * 2 * h * vocabulary;
   return { linear, attention, decoder, total: linear + attention + decoder };
 }

@@ -11,10 +11,13 @@ export function topologicalOrder<Stage extends Pick<StageSpec, "id" | "inputs">>
   stages: readonly Stage[],
 ): Stage[] {
   const byId = new Map<string, Stage>();
+  let isOrdered = true;
   for (const stage of stages) {
     if (byId.has(stage.id)) throw invalid(`stage ${stage.id} is there twice`);
+    for (const name in stage.inputs) isOrdered &&= byId.has(stage.inputs[name]!);
     byId.set(stage.id, stage);
   }
+  if (isOrdered) return [...stages];
   const ordered = new Set<Stage>();
   // An explicit stack: a hostile chain of stages must not exhaust the call stack.
   for (const start of stages) {

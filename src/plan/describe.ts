@@ -4,6 +4,7 @@
  */
 import type { LoadedRecipe } from "../recipe/load.js";
 import type { PlanDetails, StageDetails } from "./details.js";
+import { runsReference } from "./engine.js";
 import { resolveHardware } from "./hardware.js";
 import type { BenchmarkParams } from "./params.js";
 import type { PlanProblem } from "./problem.js";
@@ -49,7 +50,7 @@ function benchmarkDetails(
   const { benchmark, settings, sampler, prompt_special_tokens, step } =
     params as unknown as BenchmarkParams;
   const resolved = resolveHardware({ hardware: recipe.hardware });
-  if (!resolved.ok || resolved.value.engine !== "accelerate") return { words: [] };
+  if (!resolved.ok || !runsReference(resolved.value.engine)) return { words: [] };
   const from = stageInputs["model"]!;
   const { engineReason } = resolved.value;
   const made = evalCommand({

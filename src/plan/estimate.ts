@@ -5,6 +5,7 @@
 import type { DatasetSeparator, HardwareSettings } from "../recipe/schema.js";
 import { counted, type BatchPlan } from "./batch.js";
 import { estimateDuration, trainingFlops, type Duration, type Throughput } from "./compute.js";
+import { runsReference } from "./engine.js";
 import type { ResolvedTrainingHardware } from "./hardware.js";
 import { knownTrainingRows, trainingSteps } from "./known-datasets.js";
 import {
@@ -108,7 +109,7 @@ function memoryLimit({
 }: EstimateInputs): number | undefined {
   const limits = [
     hardware.device_memory_gib === undefined ? undefined : hardware.device_memory_gib * GIB,
-    resolved.engine !== "accelerate" ? machineMemoryBytes : undefined,
+    !runsReference(resolved.engine) ? machineMemoryBytes : undefined,
   ].filter((limit) => limit !== undefined);
   return limits.length === 0 ? undefined : Math.min(...limits);
 }
@@ -174,10 +175,9 @@ function remedies(
     { limitBytes, atMost: inputs.microBatchRows },
   );
   if (fitting === 0) {
-    const spread =
-      inputs.engine !== "accelerate"
-        ? "take a smaller model or a shorter max_length"
-        : "take strategy: zero3 or fsdp, more devices, or a shorter max_length";
+    const spread = !runsReference(inputs.engine)
+      ? "take a smaller model or a shorter max_length"
+      : "take strategy: zero3 or fsdp, more devices, or a shorter max_length";
     return [`not even one row fits: ${spread}`];
   }
   const rowsPerDevice = resolved.microBatchRows * resolved.accumulation;

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { isDeepFrozen } from "../base/frozen.js";
-import { canonicalEntries, canonicalJson, type JsonObject } from "../base/json.js";
+import { canonicalJson, canonicalKeys, type JsonObject } from "../base/json.js";
 import { codeVersions } from "./code-version.js";
 import type { StageKind } from "./stage.js";
 
@@ -32,7 +32,7 @@ export function fingerprint({ kind, params, inputs }: StageIdentity): string {
   // Canonical JSON of all that decides the output, its keys in order.
   const identity =
     `{"codeVersion":${codeVersions[kind]},"inputs":${canonicalJson(inputs)},` +
-    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${objectText(effective(params), "params")}}`;
+    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${paramsText(params)}}`;
   return createHash("sha256").update(identity).digest("hex");
 }
 
@@ -42,15 +42,26 @@ export function hasEffect(paramPath: string): boolean {
   return section !== "train" || key === undefined || !WITHOUT_EFFECT.has(key);
 }
 
-function effective(params: JsonObject): JsonObject {
-  const { train } = params;
-  if (typeof train !== "object" || train === null || Array.isArray(train)) return params;
-  const kept = Object.entries(train).filter(([key]) => !WITHOUT_EFFECT.has(key));
-  return { ...params, train: Object.fromEntries(kept) };
+/** Texts of what the trials of a sweep share: parameters of stages, sections of recipes. */
+const texts = new WeakMap<object, string>();
+
+/** The text of an object, which is made once where nothing in it can change. */
+function textOnce(value: object, make: () => string): string {
+  if (!isDeepFrozen(value)) return make();
+  let text = texts.get(value);
+  if (text === undefined) texts.set(value, (text = make()));
+  return text;
 }
 
-/** Texts of sections of recipes, which trials of a sweep share. */
-const texts = new WeakMap<object, string>();
+function paramsText(params: JsonObject): string {
+  const textOf: TextOf = (value, key) =>
+    key === "train" && typeof value === "object" && value !== null && !Array.isArray(value)
+      ? objectText(value, key, identityText, WITHOUT_EFFECT)
+      : identityText(value, key);
+  return textOnce(params, () => objectText(params, "params", textOf));
+}
+
+type TextOf = (value: unknown, key: string) => string;
 
 /** The canonical JSON text of the value of a key. */
 function identityText(value: unknown, key: string): string {
@@ -59,19 +70,21 @@ function identityText(value: unknown, key: string): string {
     return canonicalJson(basename(value));
   }
   if (typeof value !== "object" || value === null) return canonicalJson(value, key);
-  const known = texts.get(value);
-  if (known !== undefined) return known;
-  const text = Array.isArray(value)
-    ? `[${value.map((item) => identityText(item, key)).join(",")}]`
-    : objectText(value, key);
   // A list takes its key's meaning, and the same list may be the value of another key.
-  if (isDeepFrozen(value) && !Array.isArray(value)) texts.set(value, text);
-  return text;
+  if (Array.isArray(value)) return `[${value.map((item) => identityText(item, key)).join(",")}]`;
+  return textOnce(value, () => objectText(value, key, identityText));
 }
 
-function objectText(value: object, path: string): string {
-  const fields = canonicalEntries(value, path).map(
-    ([key, item]) => `${JSON.stringify(key)}:${identityText(item, key)}`,
-  );
+function objectText(
+  value: object,
+  path: string,
+  textOf: TextOf,
+  leftOut?: ReadonlySet<string>,
+): string {
+  const fields: string[] = [];
+  for (const { key, quoted } of canonicalKeys(value, path)) {
+    if (leftOut?.has(key) === true) continue;
+    fields.push(`${quoted}:${textOf((value as Readonly<Record<string, unknown>>)[key], key)}`);
+  }
   return `{${fields.join(",")}}`;
 }

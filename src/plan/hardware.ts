@@ -5,9 +5,9 @@
  */
 import type { HardwareSettings } from "../recipe/schema.js";
 import { counted, shareBatch, type BatchPlan, type WrittenBatch } from "./batch.js";
+import { runsReference, type EngineName } from "./engine.js";
 import { failure, success, type Outcome, type PlanProblem } from "./problem.js";
 
-export type EngineName = "onnx" | "tfjs" | "accelerate";
 export type LauncherName = "local" | "slurm";
 
 export interface ResolvedHardware {
@@ -52,7 +52,7 @@ export function resolveHardware({
   const launcher = chooseLauncher(hardware, engine.engine);
   const problem = unreachableNodes(hardware, engine.engine, launcher.launcher);
   if (problem !== undefined) return failure(problem);
-  const devices = engine.engine === "accelerate" ? worldSize : 1;
+  const devices = runsReference(engine.engine) ? worldSize : 1;
   const resolved = { ...engine, ...launcher, worldSize, devices };
   const words = settingWords(hardware, resolved);
   if (train === undefined) return success({ ...resolved, words });
@@ -112,7 +112,7 @@ function chooseLauncher(
   if (launcher !== "auto") {
     return { launcher, launcherReason: `hardware.launcher is "${launcher}"` };
   }
-  if (engine !== "accelerate") {
+  if (!runsReference(engine)) {
     return { launcher: "local", launcherReason: `the ${engine} engine computes on this machine` };
   }
   if (nodes > 1) return { launcher: "slurm", launcherReason: counted(nodes, "node") };
@@ -126,7 +126,7 @@ function unreachableNodes(
   engine: EngineName,
   launcher: LauncherName,
 ): PlanProblem | undefined {
-  if (engine !== "accelerate" || launcher === "slurm" || nodes === 1 || strategy === "single") {
+  if (!runsReference(engine) || launcher === "slurm" || nodes === 1 || strategy === "single") {
     return undefined;
   }
   return {
@@ -142,13 +142,13 @@ function settingWords(
   { engine, launcher }: { engine: EngineName; launcher: LauncherName },
 ): string[] {
   const words: string[] = [];
-  if (engine !== "accelerate" && hardware.precision === "bfloat16") {
+  if (!runsReference(engine) && hardware.precision === "bfloat16") {
     words.push(`precision bfloat16: the ${engine} engine computes in float32`);
   }
-  if (engine === "accelerate" && hardware.threads > 0) {
+  if (runsReference(engine) && hardware.threads > 0) {
     words.push(`threads ${hardware.threads}: concerns the engines onnx and tfjs only`);
   }
-  if (engine === "accelerate" && hardware.device !== "cpu") {
+  if (runsReference(engine) && hardware.device !== "cpu") {
     words.push(`device ${hardware.device}: concerns the engines onnx and tfjs only`);
   }
   if (launcher === "local" && hardware.slurm !== undefined) {

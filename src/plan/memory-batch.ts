@@ -6,7 +6,7 @@
  * dllm/core/trainers/mdlm.py; of the onnx engine src/model and src/train/training-step.ts.
  */
 import type { HardwareSettings } from "../recipe/schema.js";
-import type { EngineName } from "./hardware.js";
+import { runsReference, type EngineName } from "./engine.js";
 import { bytesOf } from "./memory-state.js";
 import type { ModelShape } from "./model-size.js";
 
@@ -53,10 +53,10 @@ export function layerBytes(inputs: BatchMemoryInputs): number {
 function layerBytesPerToken(inputs: BatchMemoryInputs): number {
   const { engine, precision, shape, sequence } = inputs;
   const kept = keptPerToken[shape.family];
-  const size = engine !== "accelerate" ? FLOAT : bytesOf(precision);
+  const size = !runsReference(engine) ? FLOAT : bytesOf(precision);
   const residualSize = usesAutocast(inputs) ? FLOAT : size;
   // PyTorch's attention never writes the probabilities down.
-  const attention = engine !== "accelerate" ? ATTENTION_COPIES * FLOAT * shape.heads * sequence : 0;
+  const attention = !runsReference(engine) ? ATTENTION_COPIES * FLOAT * shape.heads * sequence : 0;
   return (
     residualSize * kept.residual * shape.hidden +
     size * (kept.hidden * shape.hidden + kept.intermediate * shape.intermediate) +
@@ -71,9 +71,9 @@ const LOGIT_COPIES = 3;
 /** Returns the bytes of the logits and what the loss makes of them, at their peak. */
 export function logitBytes(inputs: BatchMemoryInputs): number {
   const { engine, precision, shape, rows, sequence } = inputs;
-  const positions = rows * sequence * (engine !== "accelerate" ? maskedShare(rows) : 1);
+  const positions = rows * sequence * (!runsReference(engine) ? maskedShare(rows) : 1);
   // Autocast hands the logits out in float32; DeepSpeed leaves them as they are.
-  const size = engine !== "accelerate" || usesAutocast(inputs) ? FLOAT : bytesOf(precision);
+  const size = !runsReference(engine) || usesAutocast(inputs) ? FLOAT : bytesOf(precision);
   return LOGIT_COPIES * size * positions * shape.vocabulary;
 }
 
@@ -87,5 +87,5 @@ function maskedShare(rows: number): number {
 
 function usesAutocast({ engine, strategy, precision }: BatchMemoryInputs): boolean {
   const isDeepSpeed = strategy === "zero1" || strategy === "zero2" || strategy === "zero3";
-  return engine === "accelerate" && precision === "bfloat16" && !isDeepSpeed;
+  return runsReference(engine) && precision === "bfloat16" && !isDeepSpeed;
 }

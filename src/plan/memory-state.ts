@@ -7,7 +7,7 @@
  * accelerate v1.11 accelerator.py (FSDP keeps float32 shards where it computes in bfloat16).
  */
 import type { HardwareSettings } from "../recipe/schema.js";
-import type { EngineName } from "./hardware.js";
+import { runsReference, type EngineName } from "./engine.js";
 import type { ParameterCounts } from "./model-size.js";
 
 export interface StateBytes {
@@ -40,7 +40,7 @@ const MOST_LIVE = 1e9;
 export function stateBytes(inputs: StateInputs): StateBytes {
   const { engine, strategy, precision, devices, parameters, accumulation } = inputs;
   const count = parameters.total;
-  if (engine !== "accelerate") {
+  if (!runsReference(engine)) {
     return {
       weights: FLOAT * count,
       // That of the embedding comes from the lookup and from the decoder, before they are added.

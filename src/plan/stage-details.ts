@@ -11,6 +11,7 @@ import {
 } from "../recipe/stage-sections.js";
 import { assumedA100, type Throughput } from "./compute.js";
 import type { PlanDetails, StageDetails } from "./details.js";
+import { runsReference } from "./engine.js";
 import { estimateTraining } from "./estimate.js";
 import { resolveHardware, type ResolvedTrainingHardware } from "./hardware.js";
 import { trainCommand } from "./launch-command.js";
@@ -70,7 +71,7 @@ function detailsOf(
     ...(estimated && { estimate: estimated.estimate }),
   };
   const problems = estimated?.problem === undefined ? [] : [estimated.problem];
-  if (resolved.value.engine !== "accelerate") return { details, problems };
+  if (!runsReference(resolved.value.engine)) return { details, problems };
   const startModel = startModelOf(section, inputs);
   const command = trainCommand({
     recipe: inputs.recipe,
@@ -98,7 +99,7 @@ function estimate(
   const rows = inputs.rowsOf?.(id);
   const throughput =
     inputs.throughputOf?.(id) ??
-    (resolved.engine === "accelerate" ? assumedA100(hardware.precision) : undefined);
+    (runsReference(resolved.engine) ? assumedA100(hardware.precision) : undefined);
   return estimateTraining({
     shape,
     stage,

@@ -4,6 +4,7 @@
  * through this file.
  */
 import type { Json, JsonObject } from "../base/json.js";
+import type { EngineName } from "./engine.js";
 
 export const stageKinds = ["prepare", "pretrain", "sft", "eval", "export"] as const;
 export type StageKind = (typeof stageKinds)[number];
@@ -13,7 +14,7 @@ export type StageAction = "reuse" | "resume" | "run";
 
 /** How a stage is run. */
 export interface StageHardware {
-  engine: "onnx" | "tfjs" | "accelerate";
+  engine: EngineName;
   launcher: "local" | "slurm";
   /** Where the engine computes; a stage that computes no tensors is on the cpu. */
   device: "cpu" | "webgpu" | "cuda";

@@ -7,6 +7,7 @@ import {
   stageSections,
   type TrainingSection,
 } from "../recipe/stage-sections.js";
+import { runsReference } from "./engine.js";
 import { evaluationStages, exportStage } from "./evaluation-stages.js";
 import type { ResolvedHardware, ResolvedTrainingHardware } from "./hardware.js";
 import { dataParams, prepareData, prepareModel, prepareTokenizer } from "./prepare-stages.js";
@@ -116,7 +117,7 @@ function toStage(
     hardware: {
       engine,
       launcher,
-      device: computes && engine !== "accelerate" ? recipe.hardware.device : "cpu",
+      device: computes && !runsReference(engine) ? recipe.hardware.device : "cpu",
       threads: threads === 0 ? cores : threads,
       ...(microBatchRows !== undefined && { microBatchRows }),
     },

@@ -57,20 +57,18 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     { name, at }: { name: string; at: Position },
     chain: readonly string[],
   ): Promise<MapNode> => {
-    const fail = (message: string, cause?: unknown, details: readonly string[] = []): never => {
+    const fail = (message: string, cause?: unknown): never => {
       // What a missing recipe says of how to begin one is of no use here.
       const exitCode = cause instanceof DllmError ? { exitCode: cause.exitCode, cause } : {};
+      const isMissing = cause instanceof DllmError && cause.exitCode === ExitCode.notFound;
+      const details = isMissing ? [`paths start at the directory of ${child}`] : [];
       throw new RecipeError(file, [{ at, message, details }], exitCode);
     };
     if (/^[a-z][a-z0-9+.-]+:\/\//i.test(name)) {
-      fail(`extends names ${JSON.stringify(name)}, expected a file of this machine`, undefined, [
-        "download it, and name the file: an experiment must not change with what a server says",
-      ]);
+      fail(`${name} is an address: extends takes files, so download it and name the file`);
     }
     if (name.includes("${")) {
-      fail(`extends names ${JSON.stringify(name)}, and variables are replaced later`, undefined, [
-        "write the name of the file out; what differs from case to case belongs into profiles",
-      ]);
+      fail(`${name} has a variable, and extends is read before variables: write the file's name`);
     }
     const path = isAbsolute(name) ? name : normalize(join(dirname(child), name));
     if (chain.includes(path)) {
@@ -84,11 +82,7 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
     try {
       parentText = await read(path);
     } catch (error) {
-      if (error instanceof DllmError) {
-        const isMissing = error.exitCode === ExitCode.notFound;
-        const place = `extends is relative to ${child}, which names it`;
-        return fail(error.message, error, isMissing ? [place] : []);
-      }
+      if (error instanceof DllmError) return fail(error.message, error);
       throw error;
     }
     return readFile(path, parentText, [...chain, path]);

@@ -10,6 +10,7 @@ import { fillDefaults, type DeepPartial } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
+import { numberTrialLoader, type Values } from "./number-trials.js";
 import { parseOverrides, writeOver } from "./overrides.js";
 import { placesIn, type ValueOrigin } from "./places.js";
 import { provenanceOf, type Provenance } from "./provenance.js";
@@ -66,7 +67,7 @@ export interface LoadedRecipe {
    * Returns this recipe with other values, as a sweep gives them.
    * @throws RecipeError when one of them is not valid
    */
-  withValues(values: Readonly<Record<string, unknown>>): LoadedRecipe;
+  withValues(values: Values): LoadedRecipe;
 }
 
 export interface ValueProblem {
@@ -254,7 +255,7 @@ function trialLoader(
 ): LoadedRecipe["withValues"] {
   const shared: Shared = { dependent, memo: createMemo(), tree: trialTree(root) };
   let writer: ReturnType<typeof trialWriter> | undefined;
-  const load = (values: Readonly<Record<string, unknown>>): LoadedRecipe => {
+  const load = (values: Values): LoadedRecipe => {
     writer ??= trialWriter(root);
     const writings = writer(values);
     // Variables have been replaced in the tree: those that vary are replaced again.
@@ -267,13 +268,25 @@ function trialLoader(
     }
     return resolveTrial(root, writings, { shared, described });
   };
-  return (values) => {
+  const loadNamed = (values: Values): LoadedRecipe => {
     try {
       return load(values);
     } catch (error) {
       if (!(error instanceof RecipeError)) throw error;
       throw ofTrial(error, values, described.file);
     }
+  };
+  let quick: ((values: Values) => LoadedRecipe | undefined) | undefined;
+  return (values) => {
+    const found = quick?.(values);
+    if (found !== undefined) return found;
+    const loaded = loadNamed(values);
+    quick ??= numberTrialLoader(loaded, shared.tree(writer!(values)).root, {
+      values,
+      dependent,
+      load: loadNamed,
+    });
+    return loaded;
   };
 }
 

@@ -20,6 +20,7 @@ const DEPTH_LIMIT = 64;
 const ALIAS_LIMIT = 100;
 export const NODE_LIMIT = 50_000;
 
+const ONE_DOCUMENT = "a recipe is one document: remove the line, or make two files of it";
 const QUOTED_VARIABLE = 'within […] and {…} a variable is written in quotes: "${name}"';
 
 /** Keys that would change an object's prototype where code is careless with plain objects. */
@@ -160,11 +161,14 @@ export function parseYaml(
   const at = (start: number, end: number) => positionOf(origin, lineCounter, start, end);
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0) {
-    const issues = problems.map(({ pos, message }) => {
+    const issues = problems.map(({ code, pos, message }) => {
       const position = at(pos[0], pos[1]);
       const line = origin.lines[position.line - 1] ?? "";
       const details = /[[{,:]\s*\$\{/.test(line) ? [QUOTED_VARIABLE] : [];
-      return { at: position, message: `not valid YAML: ${message}`, details };
+      // The parser speaks to whoever called it.
+      const isSecond = code === "MULTIPLE_DOCS";
+      const problem = isSecond ? "a second document begins here" : `not valid YAML: ${message}`;
+      return { at: position, message: problem, details: isSecond ? [ONE_DOCUMENT] : details };
     });
     throw new RecipeError(origin.label, onePerLine(issues));
   }

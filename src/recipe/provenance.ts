@@ -3,8 +3,7 @@ import type { Decider, DependentDefaults } from "./dependent-defaults.js";
 import type { Recipe } from "./schema.js";
 import { fieldsOf, shapeAt } from "./shapes.js";
 import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
-import type { Found, KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
-import { variablesIn } from "./variables.js";
+import type { KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
 
 /** Sections of the tree that the recipe itself does not have. */
 const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
@@ -15,8 +14,8 @@ export interface Writing {
   /** `recipes/x.yaml:22:20`, or `--set sft.learning_rate=1e-3`. */
   position: string;
   /**
-   * `profile smoke`, `${lr} at recipes/x.yaml:22:20`; `vars.lr` for a definition that the variable
-   * had before; absent: the file or `--set`.
+   * `profile smoke`, `${lr} at recipes/x.yaml:22:20`, `variable lr` for a definition that it had
+   * before; absent: the file or `--set`.
    */
   by?: string;
 }
@@ -52,7 +51,11 @@ export function provenanceOf(
     keyPath,
     isPresent: value !== undefined,
     value,
-    writings: exact ? writingsOf(root, { node, entry }) : [],
+    writings: exact
+      ? entry === undefined
+        ? [writing(node), ...replacedDefinitions(node)]
+        : chain(entry)
+      : [],
     ...(path[0] === "vars" && path.length === 2 && exact && { usedBy: usersOf(root, path[1]!) }),
     ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
@@ -63,8 +66,9 @@ export function provenanceOf(
 function valueAt(root: unknown, path: KeyPath): unknown {
   let value = root;
   for (const key of path) {
-    // A text has characters, and any object a prototype: neither is a part of the recipe.
-    const isThere = typeof value === "object" && value !== null && Object.hasOwn(value, key);
+    // A text has characters, a list a length, and any object a prototype: no part of the recipe.
+    const isNamed = Array.isArray(value) ? /^\d+$/.test(key) : typeof value === "object";
+    const isThere = isNamed && value !== null && Object.hasOwn(value as object, key);
     value = isThere ? (value as Record<string, unknown>)[key] : undefined;
   }
   return value;
@@ -90,46 +94,32 @@ function named(root: MapNode, path: KeyPath): string {
   return `${String(plainValue(node))}, ${formatPosition(node.at)}`;
 }
 
-/** The value, what its variables were before, and what it was laid over itself. */
-function writingsOf(root: MapNode, { node, entry }: Pick<Found, "node" | "entry">): Writing[] {
-  const variables = node.via === undefined ? [] : variablesIn(node.via.text, definitionsOf(root));
-  return [
-    writing(node, entry),
-    ...variables.flatMap((name) => earlierDefinitions(root, name)),
-    ...chain(entry?.previous),
-  ];
+function chain(entry: MapEntry): Writing[] {
+  return [writing(entry.value, entry), ...replacedDefinitions(entry.value), ...earlier(entry)];
 }
 
-function chain(entry: MapEntry | undefined): Writing[] {
-  const writings: Writing[] = [];
-  for (let each = entry; each !== undefined; each = each.previous) {
-    writings.push(writing(each.value, each));
-  }
-  return writings;
+/** What an entry was laid over, the last first. */
+function earlier({ previous }: MapEntry): Writing[] {
+  return previous === undefined ? [] : chain(previous);
 }
 
-function definitionsOf(root: MapNode): ReadonlyMap<string, MapEntry> {
-  const definitions = root.entries.get("vars")?.value;
-  return definitions?.type === "map" ? definitions.entries : new Map<string, MapEntry>();
-}
-
-/** What the definition of a variable was laid over. */
-function earlierDefinitions(root: MapNode, name: string): Writing[] {
-  const label = `vars.${name}`;
-  return chain(definitionsOf(root).get(name)?.previous).map(({ by, ...each }) => ({
-    ...each,
-    by: by === undefined ? label : `${by}, ${label}`,
-  }));
+/** What the definitions of the variables that a value came from were laid over. */
+function replacedDefinitions({ via }: SourceNode): Writing[] {
+  return [...(via?.definitions ?? [])].flatMap(([name, definition]) =>
+    earlier(definition).map((each) => {
+      const by = [`variable ${name}`, ...(each.by === undefined ? [] : [each.by])];
+      return { ...each, by: by.join(", ") };
+    }),
+  );
 }
 
 /** The keys whose values a variable is in. */
 function usersOf(root: MapNode, name: string): string[] {
-  const defined = definitionsOf(root);
   const users: string[] = [];
   const visit = (node: SourceNode, path: string): void => {
     if (node.via !== undefined) {
       // What is below was put in with it.
-      if (variablesIn(node.via.text, defined).includes(name)) users.push(path);
+      if (node.via.definitions.has(name)) users.push(path);
     } else if (node.type === "list") {
       node.items.forEach((item, index) => visit(item, `${path}.${index}`));
     } else if (node.type === "map") {

@@ -129,7 +129,7 @@ export function describeShape(shape: Shape): string {
   }
 }
 
-function describeNumber(shape: Shape & { type: "number" | "integer" }): string {
+function describeNumber(shape: NumberShape): string {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = shape;
   const bounds: string[] = [];
   if (minimum !== undefined) bounds.push(`at least ${minimum}`);
@@ -139,6 +139,19 @@ function describeNumber(shape: Shape & { type: "number" | "integer" }): string {
   return [shape.type === "integer" ? "an integer" : "a number", bounds.join(" and ")]
     .filter((part) => part !== "")
     .join(" ");
+}
+
+type NumberShape = Shape & { type: "number" | "integer" };
+
+/** Whether a key of this shape accepts a number. */
+export function isInRange(shape: NumberShape, number: number): boolean {
+  return (
+    (shape.type === "number" || Number.isInteger(number)) &&
+    number >= (shape.minimum ?? -Infinity) &&
+    number <= (shape.maximum ?? Infinity) &&
+    number > (shape.exclusiveMinimum ?? -Infinity) &&
+    number < (shape.exclusiveMaximum ?? Infinity)
+  );
 }
 
 /** Whether a map of this shape has a key that must be written. */

@@ -36,6 +36,8 @@ export interface Variable {
   readonly text: string;
   readonly kind: "variable" | "environment";
   readonly usedAt: Position;
+  /** What defines it, and the variables that it stands for itself, by name. */
+  readonly definitions: ReadonlyMap<string, MapEntry>;
 }
 
 export type ScalarNode = Placed & { readonly type: "scalar"; readonly value: Scalar };

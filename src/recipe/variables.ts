@@ -7,7 +7,15 @@ import type { Issue } from "./issues.js";
 import { nearest, RecipeError } from "./issues.js";
 import { NODE_LIMIT, parseYaml, SIZE_LIMIT_BYTES } from "./parse.js";
 import { findNode } from "./source-tree.js";
-import type { MapEntry, MapNode, Position, Scalar, ScalarNode, SourceNode } from "./source-tree.js";
+import type {
+  MapEntry,
+  MapNode,
+  Position,
+  Scalar,
+  ScalarNode,
+  SourceNode,
+  Variable,
+} from "./source-tree.js";
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g;
 
@@ -29,7 +37,7 @@ export function replaceVariables(
   const defined = definitions?.type === "map" ? definitions.entries : new Map<string, MapEntry>();
   const resolved = new Map<string, SourceNode | undefined>();
   const open: string[] = [];
-  const used = new Set<string>();
+  const usedNames = new Set<string>();
   // How many values variables have put in; as with aliases, few lines can make very many.
   const count = nodeCounter();
   let added = 0;
@@ -79,12 +87,23 @@ export function replaceVariables(
     return { type: "scalar", value: scalarOf(text, name), at };
   };
 
+  const used = (text: string, name: string, at: Position) => {
+    return { text, kind: kindOf(name), usedAt: at };
+  };
+  const definitionsOf = (name: string, value: SourceNode): Variable["definitions"] => {
+    const entry = defined.get(name);
+    return new Map([
+      ...(entry === undefined ? [] : [[name, entry] as const]),
+      ...(value.via?.definitions ?? []),
+    ]);
+  };
+
   const replaceText = (node: ScalarNode, text: string): SourceNode => {
     const { at } = node;
     const whole = /^\$\{([^{}]*)\}$/.exec(text);
     if (whole !== null) {
       const name = whole[1]!.trim();
-      used.add(name);
+      usedNames.add(name);
       const value = valueOf(name, at);
       const nothing: SourceNode = { ...node, value: null, isReported: true };
       if (value === undefined || added > NODE_LIMIT) return nothing;
@@ -93,22 +112,27 @@ export function replaceVariables(
         report(at, `variables expand the recipe to more than ${NODE_LIMIT} values`);
         return nothing;
       }
-      return { ...value, via: { text, kind: kindOf(name), usedAt: at } };
+      return {
+        ...value,
+        via: { ...used(text, name, at), definitions: definitionsOf(name, value) },
+      };
     }
     // What is left of a text when its variables are taken out.
     if (text.replace(VARIABLE, " ").includes("${")) {
       report(at, 'a variable that begins with "${" does not end with "}"', `close it${LITERAL}`);
       return { ...node, value: null, isReported: true };
     }
-    let via: SourceNode["via"];
+    let via: Omit<Variable, "definitions"> | undefined;
+    const definitions = new Map<string, MapEntry>();
     let length = text.length;
     const replaced = text.replace(VARIABLE, (match, inner: string | undefined) => {
       if (inner === undefined) return "${";
       const name = inner.trim();
-      used.add(name);
+      usedNames.add(name);
       const value = valueOf(name, at);
       if (value === undefined) return match;
-      via ??= { text, kind: kindOf(name), usedAt: at };
+      via ??= used(text, name, at);
+      for (const [each, entry] of definitionsOf(name, value)) definitions.set(each, entry);
       if (value.type === "scalar" && value.value !== null) {
         const inserted = String(value.value);
         length += inserted.length;
@@ -121,7 +145,7 @@ export function replaceVariables(
       report(at, `variables expand to a text of more than ${SIZE_LIMIT_BYTES} characters`);
       return { ...node, value: null, isReported: true };
     }
-    return { ...node, value: replaced, ...(via !== undefined && { via }) };
+    return { ...node, value: replaced, ...(via !== undefined && { via: { ...via, definitions } }) };
   };
 
   const replaceIn = (node: SourceNode): SourceNode => {
@@ -153,12 +177,14 @@ export function replaceVariables(
     ]),
   );
   for (const { name, keyAt } of fromOutside(root, defined)) {
-    if (used.has(name)) continue;
-    const suggestion = nearest(name, [...used]);
+    if (usedNames.has(name)) continue;
+    const suggestion = nearest(name, [...usedNames]);
     report(
       keyAt,
       `nothing uses variable ${JSON.stringify(name)}, so that nothing here would change`,
-      used.size === 0 ? "no value of the recipe has a variable" : `used: ${[...used].join(", ")}`,
+      usedNames.size === 0
+        ? "no value of the recipe has a variable"
+        : `used: ${[...usedNames].join(", ")}`,
       ...(suggestion === undefined ? [] : [`did you mean ${JSON.stringify(suggestion)}?`]),
     );
   }
@@ -183,37 +209,6 @@ function fromOutside(
       .filter(([key]) => key.startsWith("vars."))
       .map(([key, { keyAt }]) => ({ name: key.split(".")[1]!, keyAt })),
   ];
-}
-
-/**
- * Returns the names of the variables in a text, each with those in its definition after it; those
- * of the environment left out.
- */
-export function variablesIn(text: string, defined: ReadonlyMap<string, MapEntry>): string[] {
-  const names = new Set<string>();
-  const visit = (each: string): void => {
-    for (const [, inner] of each.matchAll(VARIABLE)) {
-      const name = inner?.trim();
-      if (name === undefined || names.has(name)) continue;
-      const value = defined.get(name)?.value;
-      if (value === undefined) continue;
-      names.add(name);
-      for (const part of textsIn(value)) visit(part);
-    }
-  };
-  visit(text);
-  return [...names];
-}
-
-function textsIn(node: SourceNode): string[] {
-  switch (node.type) {
-    case "scalar":
-      return typeof node.value === "string" ? [node.value] : [];
-    case "list":
-      return node.items.flatMap(textsIn);
-    case "map":
-      return [...node.entries.values()].flatMap(({ value }) => textsIn(value));
-  }
 }
 
 /** As if it stood in the recipe: `1e-3` is a number, `true` a truth value; all else is text. */

@@ -100,7 +100,7 @@ test("a variable, and an environment variable", async () => {
     "pretrain.learning_rate: 0.0003
       Peak learning rate.
       set by     --set vars.lr=3e-4 (\${lr} at r.yaml:5:18)
-      overrides  0.0002 of r.yaml:3:12 (vars.lr)
+      overrides  0.0002 of r.yaml:3:12 (variable lr)
       overrides  0.0001 of base.yaml:6:18
       reaches    pretrain: train.learning_rate
     "
@@ -244,19 +244,18 @@ profiles:
   });
 
   test("a value of a variable that a parent and a profile define", async () => {
-    expect(
-      await explain("pretrain.learning_rate", "--profile", "fast", "vars.lr=7e-4"),
-    ).toMatchInlineSnapshot(`
-      "pretrain.learning_rate: 0.0007
-        Peak learning rate.
-        set by     --set vars.lr=7e-4 (\${lr} at r.yaml:4:27)
-        overrides  0.002 of r.yaml:6:21 (profile fast, vars.lr)
-        overrides  \${half} of r.yaml:3:12 (vars.lr)
-        overrides  0.0001 of vars-base.yaml:3:12 (vars.lr)
-        overrides  0.0003 of vars-base.yaml:4:53
-        reaches    pretrain: train.learning_rate
-      "
-    `);
+    expect(await explain("pretrain.learning_rate", "--profile", "fast", "vars.lr=7e-4"))
+      .toMatchInlineSnapshot(`
+        "pretrain.learning_rate: 0.0007
+          Peak learning rate.
+          set by     --set vars.lr=7e-4 (\${lr} at r.yaml:4:27)
+          overrides  0.002 of r.yaml:6:21 (variable lr, profile fast)
+          overrides  \${half} of r.yaml:3:12 (variable lr)
+          overrides  0.0001 of vars-base.yaml:3:12 (variable lr)
+          overrides  0.0003 of vars-base.yaml:4:53
+          reaches    pretrain: train.learning_rate
+        "
+      `);
   });
 
   test("a variable whose value is another one's", async () => {
@@ -264,8 +263,8 @@ profiles:
       "pretrain.learning_rate: 0.0007
         Peak learning rate.
         set by     --set vars.half=7e-4 (\${lr} at r.yaml:4:27)
-        overrides  0.0001 of vars-base.yaml:3:12 (vars.lr)
-        overrides  0.00005 of vars-base.yaml:3:37 (vars.half)
+        overrides  0.0001 of vars-base.yaml:3:12 (variable lr)
+        overrides  0.00005 of vars-base.yaml:3:37 (variable half)
         overrides  0.0003 of vars-base.yaml:4:53
         reaches    pretrain: train.learning_rate
       "
@@ -277,7 +276,7 @@ profiles:
       "pretrain.dataset_args: text.jsonl
         Text to pretrain on: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`, or a list of datasets; a name is a file or directory relative to the recipe, \`npm:<package>/<path>\`, or a Hugging Face dataset.
         set by     r.yaml:4:50 (\${file}.jsonl at r.yaml:4:50)
-        overrides  other of vars-base.yaml:3:24 (vars.file)
+        overrides  other of vars-base.yaml:3:24 (variable file)
         overrides  text.jsonl of vars-base.yaml:4:26
         reaches    prepare-pretrain: sources
       "

@@ -114,15 +114,15 @@ const cases: Record<string, Case> = {
   },
   "extends what is missing": of(
     `extends: no.yaml\n${GOOD}`,
-    /^66 .*r\.yaml:1:10: recipe <dir>\/no\.yaml does not exist[^]*relative to <dir>\/r\.yaml/,
+    /^66 .*r\.yaml:1:10: recipe <dir>\/no\.yaml does not exist[^]*paths start at the directory of <dir>\/r\.yaml/,
   ),
   "extends a URL": of(
     `extends: https://example.com/a.yaml\n${GOOD}`,
-    /^65 .*r\.yaml:1:10: extends names "https:\/\/example\.com\/a\.yaml", expected a file[^]*download it/,
+    /^65 .*r\.yaml:1:10: https:\/\/example\.com\/a\.yaml is an address: .*download it/,
   ),
   "extends a variable": of(
     `extends: "\${file}"\nvars: {file: b.yaml}\n${GOOD}`,
-    /^65 .*r\.yaml:1:10: extends names "\$\{file\}", and variables are replaced later\n/,
+    /^65 .*r\.yaml:1:10: \$\{file\} has a variable, .*write the file's name/,
   ),
   "extends nothing, said once": of(
     `extends:\n${GOOD}`,
@@ -355,6 +355,10 @@ const cases: Record<string, Case> = {
     ["explain", R, "pretrain.dataset_args.0"],
     /^66 .*has no key "pretrain\.dataset_args\.0"\n.*did you mean "pretrain\.dataset_args"\?/,
   ),
+  "explain the length of a list": good(
+    ["explain", R, "dataset_separators.length"],
+    /^66 .*has no key "dataset_separators\.length"/,
+  ),
   "explain nothing": good(["explain", R, ""], /^2 error: the key is empty/),
   "explain two keys": good(["explain", R, "seed", "name"], /^2 .*explain takes one key/),
   "explain an item of a list": {
@@ -386,7 +390,7 @@ const cases: Record<string, Case> = {
   "ls of a file": good(["ls", R], /^66 error: .*r\.yaml is no directory\n.*dllm validate/),
   "ls of nothing": good(
     ["ls", "<dir>/nowhere"],
-    /^66 error: directory <dir>\/nowhere does not exist\n {2}name the one/,
+    /^66 error: there is no directory <dir>\/nowhere\n {2}dllm ls lists/,
   ),
   "ls with broken recipes": {
     files: { "bad.yaml": "- a\n", "part.yaml": "seed: 1\n", "notes.txt": "hello" },

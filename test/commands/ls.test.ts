@@ -54,7 +54,9 @@ test("nothing there", async () => {
   mkdirSync(empty);
   const none = await ls(empty);
   expect(none).toEqual({ exitCode: 0, stdout: "", stderr: "there is no recipe below empty\n" });
-  expect((await ls(join(directory, "absent"))).exitCode).toBe(66);
+  const absent = await ls(join(directory, "absent"));
+  expect(absent.exitCode).toBe(66);
+  expect(absent.stderr).toMatch(/^error: there is no directory .*absent\n/);
 });
 
 test("the shipped recipes all say what they are for", async () => {

@@ -190,7 +190,17 @@ model: {config: null, name_or_path: m}
         "exit 66: r.yaml:2:10: recipe parts/bas.yaml does not exist
           2 | extends: parts/bas.yaml
             |          ^^^^^^^^^^^^^^
-          extends is relative to r.yaml, which names it"
+          paths start at the directory of r.yaml"
+      `);
+  });
+
+  test("refused: an address", async () => {
+    const address = "https://example.org/base.yaml";
+    expect(await refusal({ ...files, "r.yaml": CHILD.replace("parts/base.yaml", address) }))
+      .toMatchInlineSnapshot(`
+        "exit 65: r.yaml:2:10: https://example.org/base.yaml is an address: extends takes files, so download it and name the file
+          2 | extends: https://example.org/base.yaml
+            |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^"
       `);
   });
 
@@ -204,7 +214,7 @@ model: {config: null, name_or_path: m}
       "exit 66: r.yaml:2:28: recipe absent.yaml does not exist
         2 | extends: [parts/base.yaml, absent.yaml]
           |                            ^^^^^^^^^^^
-        extends is relative to r.yaml, which names it"
+        paths start at the directory of r.yaml"
     `);
   });
 
@@ -214,7 +224,7 @@ model: {config: null, name_or_path: m}
         "exit 66: parts/base.yaml:1:10: recipe parts/absent.yaml does not exist
           1 | extends: absent.yaml
             |          ^^^^^^^^^^^
-          extends is relative to parts/base.yaml, which names it"
+          paths start at the directory of parts/base.yaml"
       `);
   });
 

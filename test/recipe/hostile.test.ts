@@ -112,7 +112,7 @@ test.each(Object.entries(bounds))("bounded: %s", (_, [text, problem]) => {
 });
 
 const refused: Record<string, [text: string, problem: string]> = {
-  "two documents": ["name: x\n---\nname: y\n", "r.yaml:2:1: not valid YAML: "],
+  "two documents": ["name: x\n---\nname: y\n", "r.yaml:2:1: a second document begins here\n"],
   "unknown tag": ["name: !evil x\n", "r.yaml:1:7: not valid YAML: Unresolved tag: !evil"],
   "known tag": ["name: !!str x\n", "r.yaml:1:13: tag tag:yaml.org,2002:str is not allowed"],
   "YAML directive 1.1": ["%YAML 1.1\n---\nname: yes\n", "r.yaml:"],

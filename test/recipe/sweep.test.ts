@@ -1,5 +1,5 @@
 /** @file The `sweep` section: what is wrong with one is said where it is written. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { RecipeError } from "../../src/recipe/issues.js";
 import {
   loadFiles,
@@ -266,6 +266,56 @@ test("a trial whose values do not go together is reported at them", () => {
       lower max_length, or raise model.config.max_position_embeddings
       in the trial with sft.max_length: 256, model.config.max_position_embeddings: 128"
   `);
+});
+
+describe("trials after the first", () => {
+  const numbers =
+    "{sft.max_length: {values: [16, 32, 256]}, sft.learning_rate: {min: 0.001, max: 1}, seed: {values: [1]}}";
+  const mixed = numbers.replace("}}", "}, mask.schedule: {values: [linear, cosine]}}");
+  const values = (length: number, rate: number, rest: object = {}) => ({
+    "sft.max_length": length,
+    "sft.learning_rate": rate,
+    seed: 1,
+    ...rest,
+  });
+  /** The recipe with the values as overrides, and no sweep. */
+  const overridden = (trial: object) =>
+    smallRecipe(
+      SMALL_RECIPE,
+      Object.entries(trial).map(([key, value]) => `${key}=${JSON.stringify(value)}`),
+    ).recipe;
+
+  test.each([
+    ["numbers", numbers, {}],
+    ["numbers and a word", mixed, { "mask.schedule": "cosine" }],
+  ])("are the recipe with their values: %s", (_, parameters, rest) => {
+    const loaded = smallRecipe(random(parameters));
+    for (const trial of [values(16, 0.1, rest), values(32, 0.25, rest), values(16, 1, rest)]) {
+      const { recipe } = loaded.withValues(trial);
+      expect(recipe).toEqual(overridden(trial));
+      expect(Object.isFrozen(recipe.sft) && Object.isFrozen(recipe)).toBe(true);
+    }
+  });
+
+  test("share what none of them varies, and say where their values are", () => {
+    const loaded = smallRecipe(random(numbers));
+    const first = loaded.withValues(values(16, 0.1));
+    const second = loaded.withValues(values(32, 0.2));
+    expect(second.recipe.sft).not.toBe(first.recipe.sft);
+    expect(second.recipe.pretrain).toBe(first.recipe.pretrain);
+    expect(second.recipe.seed).toBe(1);
+    expect(second.position("sft.max_length")).toBe("recipes/small.yaml:26:46");
+    expect(second.isWritten("sft.weight_decay")).toBe(false);
+  });
+
+  test("are checked as the first is", () => {
+    const loaded = smallRecipe(random(numbers));
+    loaded.withValues(values(16, 0.1));
+    const problem = "sft.max_length is 256, expected at most max_position_embeddings (128)";
+    expect(() => loaded.withValues(values(256, 0.1))).toThrow(problem);
+    expect(() => loaded.withValues(values(16, -1))).toThrow("learning_rate is -1, expected");
+    expect(() => loaded.withValues(values(16.5, 0.1))).toThrow("max_length is 16.5, expected");
+  });
 });
 
 test("a variable may be swept, wherever it is used", async () => {
