@@ -5,6 +5,7 @@
 import pc from "picocolors";
 import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
+import { sanitize } from "../base/sanitize.js";
 import { reachOf, type ReachedStage } from "../plan/reach.js";
 import { recipeStages } from "../plan/plan.js";
 import { nearest } from "../recipe/issues.js";
@@ -18,20 +19,41 @@ export const run: ExplainCommand = async ([recipe, rest], options, io) => {
   const { key, overrides } = splitKey(rest);
   const loaded = await loadWithOptions(recipe, overrides, options);
   if (key === undefined) {
-    for (const line of allValues(loaded, options.json)) io.out(line);
+    for (const line of allValues(loaded, options.json)) io.out(sanitize(line));
     return ExitCode.ok;
   }
   const provenance = loaded.provenance(key);
   if (!provenance.isPresent && provenance.doc === undefined) throw unknownKey(loaded, key);
   const stages = recipeStages(loaded, await pinInputs(loaded));
-  const reaches = reachOf(key, stages);
+  const keys = provenance.usedBy ?? [key];
+  const reaches = mergeReaches(keys.flatMap((each) => reachOf(listAround(loaded, each), stages)));
   if (options.json) {
     io.out(JSON.stringify({ ...provenance, reaches }, null, 2));
   } else {
+    // Colours are ours: what may not be is shown by shortJson.
     for (const line of explanation(provenance, reaches, io)) io.out(line);
   }
   return ExitCode.ok;
 };
+
+/** Each stage once, with all its parameters. */
+function mergeReaches(reaches: readonly ReachedStage[]): ReachedStage[] {
+  const params = new Map<string, Set<string>>();
+  for (const { stage, params: more } of reaches) {
+    params.set(stage, new Set([...(params.get(stage) ?? []), ...more]));
+  }
+  return [...params].map(([stage, each]) => ({ stage, params: [...each] }));
+}
+
+/** A parameter has a list as a whole: an item of it reaches what the list does. */
+function listAround(loaded: LoadedRecipe, key: string): string {
+  const parts = key.split(".");
+  for (let length = 1; length < parts.length; length++) {
+    const path = parts.slice(0, length).join(".");
+    if (Array.isArray(loaded.provenance(path).value)) return path;
+  }
+  return key;
+}
 
 /** The key is the argument that is no `key=value`. */
 function splitKey(args: readonly string[]): { key?: string; overrides: string[] } {
@@ -40,6 +62,12 @@ function splitKey(args: readonly string[]): { key?: string; overrides: string[] 
   if (more.length > 0) {
     throw new DllmError(`explain takes one key, found also ${more.join(", ")}`, {
       exitCode: ExitCode.usage,
+    });
+  }
+  if (key === "") {
+    throw new DllmError("the key is empty, expected one such as sft.learning_rate", {
+      exitCode: ExitCode.usage,
+      details: ["without a key, all values are listed"],
     });
   }
   return { ...(key !== undefined && { key }), overrides };
@@ -59,7 +87,7 @@ function unknownKey(loaded: LoadedRecipe, key: string): DllmError {
 
 /** Returns the explanation of one value. */
 export function explanation(
-  { keyPath, value, isPresent, writings, defaultOf, doc }: Provenance,
+  { keyPath, value, isPresent, writings, usedBy, defaultOf, doc }: Provenance,
   reaches: readonly ReachedStage[],
   io: Pick<CommandIo, "isTty">,
 ): string[] {
@@ -70,8 +98,11 @@ export function explanation(
     ...(doc === undefined ? [] : [colors.dim(`  ${doc}`)]),
     `  set by     ${last === undefined ? (defaultOf ?? "nobody") : writer(last)}`,
     ...earlier.map((each) => `  overrides  ${shortJson(each.value)} of ${writer(each)}`),
+    ...(usedBy === undefined ? [] : [`  used by    ${usedBy.join(", ") || "nothing"}`]),
     ...(reaches.length === 0
-      ? [`  reaches    no parameter of a stage: it says how the recipe is run, composed or named`]
+      ? isPresent && usedBy === undefined
+        ? [`  reaches    no parameter of a stage: it says how the recipe is run, composed or named`]
+        : []
       : reaches.map(({ stage, params }, index) => {
           const label = index === 0 ? "reaches  " : "         ";
           const shown = params.slice(0, SHOWN_PARAMS).join(", ");
@@ -85,7 +116,7 @@ export function explanation(
 const SHOWN_PARAMS = 4;
 
 function writer({ position, by }: Writing): string {
-  return by === undefined ? position : `${position} (${by})`;
+  return sanitize(by === undefined ? position : `${position} (${by})`);
 }
 
 function allValues(loaded: LoadedRecipe, json: boolean): string[] {
@@ -118,6 +149,9 @@ function leaves(section: JsonObject, prefix: string): Leaf[] {
 }
 
 function shortJson(value: unknown): string {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = sanitize(typeof value === "string" ? value : JSON.stringify(value)).replace(
+    /\s/g,
+    " ",
+  );
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
 }

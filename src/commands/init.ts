@@ -2,7 +2,7 @@
  * @file `dllm init [directory]` begins an experiment: a copy of the commented quickstart with its
  * conversations beside it. Never overwrites a file.
  */
-import { existsSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { readFile, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import { makeDirectory, writeFileAtomic } from "../base/fs.js";
 import { SCHEMA_FILE } from "../recipe/json-schema.js";
 import type { InitCommand } from "./command.js";
+import { commandLine } from "./command-line.js";
 
 const packageRoot = fileURLToPath(new URL("../..", import.meta.url));
 const STARTER = "recipes/quickstart.yaml";
@@ -29,22 +30,32 @@ export const run: InitCommand = async ([directory = "."], _options, io) => {
       })),
     )),
   ];
-  const existing = files.find(({ path }) => existsSync(path));
+  const existing = files.find(({ path }) => isTaken(path));
   if (existing !== undefined) {
     throw new DllmError(`${existing.path} exists already, and nothing was written`, {
       exitCode: ExitCode.cannotCreate,
       details: ["name another directory, as in dllm init my-experiment"],
     });
   }
-  for (const { path, text } of files) {
-    await makeDirectory(dirname(path));
-    await writeFileAtomic(path, text);
-  }
-  const shown = relative(process.cwd(), recipe) || recipe;
+  // All directories first: where one cannot be made, nothing has been written.
+  for (const { path } of files) await makeDirectory(dirname(path));
+  for (const { path, text } of files) await writeFileAtomic(path, text);
+  const shown = relative(process.cwd(), recipe).replace(/^-/, "./-");
   io.out(`wrote ${shown} and ${files.length - 1} files of data`);
-  io.out(`next: edit it, then  dllm plan ${shown}`);
+  io.out(`next: edit it, then  ${commandLine(["plan", shown], { runs: "runs" })}`);
   return ExitCode.ok;
 };
+
+/** Whether there is anything of this name; a link that leads nowhere is somebody's, too. */
+function isTaken(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch {
+    // What is in the way further up is said where the directory is made.
+    return false;
+  }
+}
 
 /** The starter as a recipe of its own: its name is that of its directory. */
 function starterFor(directory: string, text: string): string {

@@ -25,9 +25,13 @@ export const run: LockCommand = async ([recipe, overrides], options, io) => {
   for (const change of changes) io.out(change);
   const { sources, defaults } = now;
   io.out(
-    `${path} locks ${name}: ${Object.keys(sources).length} sources, ` +
-      `${Object.keys(defaults).length} defaults` +
+    `${path} locks ${name}: ${count(sources, "source")}, ${count(defaults, "default")}` +
       (before !== undefined && changes.length === 0 ? ", as before" : ""),
   );
   return ExitCode.ok;
 };
+
+function count(things: object, word: string): string {
+  const { length } = Object.keys(things);
+  return `${length} ${word}${length === 1 ? "" : "s"}`;
+}

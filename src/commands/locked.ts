@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { readJson } from "../base/fs.js";
+import type { Json } from "../base/json.js";
 import { sanitize } from "../base/sanitize.js";
+import { isObject } from "../plan/changes.js";
 import {
   lockDrift,
   lockedRecipe,
@@ -23,23 +25,62 @@ export function lockPath({ file }: LoadedRecipe): string {
   return join(dirname(file), LOCK_FILE);
 }
 
-/** Returns a lock file; an absent one locks nothing. @throws DllmError 65, 78 */
+/** Returns a lock file, checked; an absent one locks nothing. @throws DllmError 65, 74, 78 */
 export function readLock(path: string): LockFile {
   if (!existsSync(path)) return { schema: 1, recipes: {} };
-  const lock = readJson(path) as Partial<LockFile> | null;
-  if (typeof lock?.schema !== "number" || typeof lock.recipes !== "object") {
-    throw new DllmError(`${path} is no lock file`, {
-      exitCode: ExitCode.invalidInput,
-      details: ["write it anew with dllm lock <recipe>"],
-    });
-  }
-  if (lock.schema > 1) {
+  const lock = readLockJson(path);
+  if (isObject(lock) && typeof lock["schema"] === "number" && lock["schema"] > 1) {
     throw new DllmError(`${path} was written by a newer version of dllm`, {
       exitCode: ExitCode.environment,
-      details: ["install that version, or write it anew with dllm lock <recipe>"],
+      details: [`install that version, or ${RESTORE}`],
     });
   }
-  return lock as LockFile;
+  const problem = lockProblem(lock);
+  if (problem !== undefined) throw brokenLock(path, problem);
+  return lock as unknown as LockFile;
+}
+
+/** What to do with a lock that cannot be used: it may say what other recipes were, too. */
+const RESTORE = "bring the file back from version control, or remove it and run dllm lock <recipe>";
+
+function brokenLock(path: string, problem: string, cause?: unknown): DllmError {
+  return new DllmError(`${path} is no lock file: ${problem}`, {
+    exitCode: ExitCode.invalidInput,
+    details: [RESTORE],
+    cause,
+  });
+}
+
+function readLockJson(path: string): Json {
+  try {
+    return readJson(path) as Json;
+  } catch (error) {
+    if (!(error instanceof DllmError) || error.exitCode !== ExitCode.invalidInput) throw error;
+    throw brokenLock(path, "it is not valid JSON", error);
+  }
+}
+
+/** Says what is wrong with the content of a lock file; undefined where nothing is. */
+function lockProblem(lock: Json): string | undefined {
+  if (!isObject(lock) || lock["schema"] !== 1) return 'it has no "schema": 1';
+  const recipes = lock["recipes"];
+  if (!isObject(recipes)) return '"recipes" is no object';
+  for (const [name, recipe] of Object.entries(recipes)) {
+    const at = `recipe ${JSON.stringify(name)}`;
+    if (!isObject(recipe)) return `${at} is no object`;
+    if (!isObject(recipe["defaults"])) return `${at} has no object "defaults"`;
+    if (!isObject(recipe["sources"])) return `${at} has no object "sources"`;
+    const wrong = Object.entries(recipe["sources"]).find(([, source]) => !isSource(source));
+    if (wrong !== undefined) return `${at} says no commit or sha256 of ${wrong[0]}`;
+  }
+  return undefined;
+}
+
+function isSource(source: Json | undefined): boolean {
+  if (!isObject(source)) return false;
+  const { revision, commit, sha256 } = source;
+  if (typeof sha256 === "string") return true;
+  return typeof revision === "string" && typeof commit === "string";
 }
 
 /** Returns the commits that a recipe's lock says its hub sources are at. */

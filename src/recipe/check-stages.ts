@@ -121,7 +121,7 @@ function checkSources(inputs: CheckInputs, stages: readonly WrittenStage[]): voi
           report(
             isWritten(keyPath) ? keyPath : stage.keyPath,
             `stage ${stage.id} starts from the recipe's model, which is from scratch`,
-            trainable.length > 1
+            trainable.some((other) => other !== stage.id)
               ? `write "from:" and one of: ${trainable.filter((other) => other !== stage.id).join(", ")}`
               : 'name an existing model in "model: {name_or_path: …}"',
           );

@@ -65,6 +65,10 @@ export function applyProfiles(
     const known =
       profiles?.value.type === "map" ? profiles.value.entries : new Map<string, never>();
     const entry = known.get(name) as MapEntry | undefined;
+    if (entry !== undefined && entry.value.type !== "map") {
+      issues.push(noPart(name, entry));
+      continue;
+    }
     if (entry?.value.type !== "map") {
       issues.push(noProfile(name, profiles?.keyAt ?? root.at, [...known.keys()]));
       continue;
@@ -83,6 +87,14 @@ function withoutProfiles(root: MapNode, names: readonly string[]): MapNode {
   if (left.size === 0) entries.delete("profiles");
   else entries.set("profiles", { ...entry, value: { ...entry.value, entries: left } });
   return { ...root, entries };
+}
+
+function noPart(name: string, { keyAt, value }: MapEntry): Issue {
+  return {
+    at: keyAt,
+    message: `profile ${JSON.stringify(name)} is ${describeValue(value)}, expected a map`,
+    details: [`write the keys that it changes below it, as in "${name}: {seed: 1}"`],
+  };
 }
 
 function noProfile(name: string, at: Position, known: readonly string[]): Issue {
@@ -114,7 +126,9 @@ export function extensionsOf(root: MapNode): {
   issues: readonly Issue[];
 } {
   const node = root.entries.get("extends")?.value;
-  const items = node?.type === "list" ? node.items : node === undefined ? [] : [node];
+  // An empty value is for the schema to report.
+  const isEmpty = node === undefined || (node.type === "scalar" && node.value === null);
+  const items = isEmpty ? [] : node.type === "list" ? node.items : [node];
   const extensions: Extension[] = [];
   const issues: Issue[] = [];
   for (const item of items) {

@@ -64,8 +64,11 @@ export async function readLayers(file: string, read: ReadText = readRecipeText):
       const details = isMissing ? [`paths start at the directory of ${child}`] : [];
       throw new RecipeError(file, [{ at, message, details }], exitCode);
     };
-    if (/^[a-z]+:\/\//i.test(name)) {
+    if (/^[a-z][a-z0-9+.-]+:\/\//i.test(name)) {
       fail(`${name} is an address: extends takes files, so download it and name the file`);
+    }
+    if (name.includes("${")) {
+      fail(`${name} has a variable, and extends is read before variables: write the file's name`);
     }
     const path = isAbsolute(name) ? name : normalize(join(dirname(child), name));
     if (chain.includes(path)) {

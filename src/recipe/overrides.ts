@@ -8,6 +8,9 @@ import type { KeyPath, MapEntry, MapNode, Position, Scalar, SourceNode } from ".
 /** After all files. */
 const FIRST_ORDER = 1000;
 
+/** Keys that have done their work before anything is written over the recipe. */
+const FILE_KEYS: ReadonlySet<string> = new Set(["extends", "profiles"]);
+
 /** A value to write over a tree. */
 export interface Written {
   path: KeyPath;
@@ -37,6 +40,14 @@ export function parseOverrides(overrides: readonly string[]): {
     const source = { kind: "override", label: `--set ${override}`, order } as const;
     const origin = makeOrigin(source.kind, source.label, override, source.order);
     const keyAt: Position = { origin, line: 1, column: 1, length: override.length };
+    if (FILE_KEYS.has(path[0]!)) {
+      const message = `${path[0]} is read from files alone, so that nothing here would change it`;
+      issues.push({
+        at: keyAt,
+        message,
+        details: ["write it into a recipe that extends this one"],
+      });
+    }
     const parsed = parseYaml(override.slice(equals + 1), source);
     issues.push(...parsed.issues);
     return { path, value: parsed.root ?? { type: "scalar", value: null, at: keyAt }, keyAt };

@@ -8,6 +8,7 @@ import { open } from "node:fs/promises";
 import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument } from "yaml";
 import type { Alias, Document, Node, ParsedNode, Pair, Scalar as YamlScalar } from "yaml";
 import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js";
+import { shellQuote } from "../base/shell-text.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { formatPosition } from "./source-tree.js";
 import type { MapEntry, Origin, Position, Scalar, SourceNode } from "./source-tree.js";
@@ -42,11 +43,22 @@ export async function readRecipeText(file: string): Promise<string> {
 }
 
 async function readBounded(file: string): Promise<Buffer> {
+  if (file === "") {
+    throw new DllmError("the name of the recipe is empty, expected a file", {
+      exitCode: ExitCode.usage,
+      details: ["a shell variable without a value becomes an empty name"],
+    });
+  }
   try {
     // Non-blocking, or opening a FIFO would wait for its writer.
     const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const stats = await handle.stat();
+      if (stats.isDirectory()) {
+        throw invalidFile(file, "is a directory, expected a file", [
+          `dllm ls ${shellQuote(file)} lists the recipes in it`,
+        ]);
+      }
       if (!stats.isFile()) throw invalidFile(file, "is not a regular file");
       const buffer = Buffer.alloc(SIZE_LIMIT_BYTES + 1);
       let size = 0;
@@ -71,8 +83,8 @@ async function readBounded(file: string): Promise<Buffer> {
   }
 }
 
-function invalidFile(file: string, problem: string): DllmError {
-  return new DllmError(`recipe ${file} ${problem}`, { exitCode: ExitCode.invalidInput });
+function invalidFile(file: string, problem: string, details: readonly string[] = []): DllmError {
+  return new DllmError(`recipe ${file} ${problem}`, { exitCode: ExitCode.invalidInput, details });
 }
 
 function unreadable(file: string, cause: unknown): DllmError {
@@ -81,7 +93,11 @@ function unreadable(file: string, cause: unknown): DllmError {
     case "ENOTDIR":
       return new DllmError(`recipe ${file} does not exist`, {
         exitCode: ExitCode.notFound,
-        details: ["start from a copy of recipes/quickstart.yaml"],
+        details: [
+          file === "-"
+            ? "a recipe is a file, never standard input: what it names is relative to it"
+            : "start from a copy of recipes/quickstart.yaml",
+        ],
         cause,
       });
     case "EACCES":
@@ -182,10 +198,10 @@ function onePerLine(issues: readonly Issue[]): Issue[] {
  * lexer is not: the depth is measured on the very tokens that the parser would see.
  */
 function findExcess(text: string, origin: Origin): Issue | undefined {
-  const issueAt = (line: number, column: number, message: string): Issue => ({
+  const issueAt = (line: number, column: number, message: string, ...details: string[]): Issue => ({
     at: { origin, line, column, length: 1 },
     message,
-    details: [],
+    details,
   });
   if (origin.lines.length > LINE_LIMIT) {
     return issueAt(LINE_LIMIT + 1, 1, `the recipe has more than ${LINE_LIMIT} lines`);
@@ -193,7 +209,12 @@ function findExcess(text: string, origin: Origin): Issue | undefined {
   const nul = origin.lines.findIndex((line) => line.includes("\0"));
   if (nul !== -1) {
     const column = origin.lines[nul]!.indexOf("\0") + 1;
-    return issueAt(nul + 1, column, "the text contains a NUL character");
+    return issueAt(
+      nul + 1,
+      column,
+      "the text contains a NUL character",
+      "if this is a text at all, it is UTF-16: save the file as UTF-8",
+    );
   }
 
   let line = 1;

@@ -5,12 +5,18 @@ import { fieldsOf, shapeAt } from "./shapes.js";
 import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
 import type { KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
 
+/** Sections of the tree that the recipe itself does not have. */
+const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
+
 /** One writer of a value. */
 export interface Writing {
   value: unknown;
   /** `recipes/x.yaml:22:20`, or `--set sft.learning_rate=1e-3`. */
   position: string;
-  /** `profile smoke`, `variable ${lr}`, `environment variable …`; absent: the file or `--set`. */
+  /**
+   * `profile smoke`, `${lr} at recipes/x.yaml:22:20`, `variable lr` for a definition that it had
+   * before; absent: the file or `--set`.
+   */
   by?: string;
 }
 
@@ -21,6 +27,8 @@ export interface Provenance {
   value: unknown;
   /** Who wrote it, the last first; empty where it is a default. */
   writings: readonly Writing[];
+  /** Of a variable: the keys whose values it is in, also through other variables. */
+  usedBy?: readonly string[];
   /** Where the value comes from if nobody wrote it: `the default`. */
   defaultOf?: string;
   doc?: string;
@@ -34,8 +42,9 @@ export function provenanceOf(
 ): Provenance {
   const path = keyPathOf(root, keyPath);
   const { entry, node, exact } = findNode(root, path);
-  let value: unknown = recipe;
-  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key];
+  // How a recipe is put together is no part of what comes of it.
+  const isComposition = COMPOSITION_KEYS.has(path[0] ?? "");
+  const value = isComposition ? (exact ? plainValue(node) : undefined) : valueAt(recipe, path);
   const doc = docOf(root, path);
   const decider = dependent.get(keyPath)?.decider;
   return {
@@ -47,9 +56,22 @@ export function provenanceOf(
         ? [writing(node), ...replacedDefinitions(node)]
         : chain(entry)
       : [],
+    ...(path[0] === "vars" && path.length === 2 && exact && { usedBy: usersOf(root, path[1]!) }),
     ...(!exact && value !== undefined && { defaultOf: describeDecider(root, decider) }),
     ...(doc !== undefined && { doc }),
   };
+}
+
+/** The value at a path of plain objects and lists; undefined where there is none. */
+function valueAt(root: unknown, path: KeyPath): unknown {
+  let value = root;
+  for (const key of path) {
+    // A text has characters, a list a length, and any object a prototype: no part of the recipe.
+    const isNamed = Array.isArray(value) ? /^\d+$/.test(key) : typeof value === "object";
+    const isThere = isNamed && value !== null && Object.hasOwn(value as object, key);
+    value = isThere ? (value as Record<string, unknown>)[key] : undefined;
+  }
+  return value;
 }
 
 function describeDecider(root: MapNode, decider: Decider | undefined): string {
@@ -89,6 +111,25 @@ function replacedDefinitions({ via }: SourceNode): Writing[] {
       return { ...each, by: by.join(", ") };
     }),
   );
+}
+
+/** The keys whose values a variable is in. */
+function usersOf(root: MapNode, name: string): string[] {
+  const users: string[] = [];
+  const visit = (node: SourceNode, path: string): void => {
+    if (node.via !== undefined) {
+      // What is below was put in with it.
+      if (node.via.definitions.has(name)) users.push(path);
+    } else if (node.type === "list") {
+      node.items.forEach((item, index) => visit(item, `${path}.${index}`));
+    } else if (node.type === "map") {
+      for (const [key, { value }] of node.entries) {
+        visit(value, path === "" ? key : `${path}.${key}`);
+      }
+    }
+  };
+  visit(root, "");
+  return users;
 }
 
 function writing(node: SourceNode, entry?: MapEntry): Writing {

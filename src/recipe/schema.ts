@@ -38,7 +38,7 @@ import { pretrainFields, sftFields, trainFields } from "./training-fields.js";
 
 /** Letters, digits, dot, underscore, hyphen; the name becomes a directory under runs/. */
 const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
-const NAME_HINT = "letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
+const NAME_HINT = "at most 128 letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
 
 const tokenizerFields = {
   name_or_path: optional(
@@ -119,12 +119,12 @@ const stageVariants = {
 const stageIdRule = {
   pattern: "^(?!prepare)[a-z0-9][a-z0-9_-]{0,63}$",
   patternHint:
-    "a stage id of lower-case letters, digits, `_` and `-`, not beginning with `prepare`",
+    "a stage id of at most 64 lower-case letters, digits, `_` and `-`, not beginning with `prepare`",
 };
 
 const variableRule = {
   pattern: "^[A-Za-z_][A-Za-z0-9_]{0,63}$",
-  patternHint: "a variable name of letters, digits and `_`",
+  patternHint: "a variable name of at most 64 letters, digits and `_`, beginning with no digit",
 };
 
 const nameRule = { pattern: NAME_PATTERN, patternHint: NAME_HINT };

@@ -77,7 +77,8 @@ export type VariantsShape = Shape & { type: "variants" };
 /** The key that says which variant a map is. */
 export function tagField({ variants }: VariantsShape): Field {
   const values = Object.keys(variants);
-  return { shape: { type: "choice", values }, doc: "What it is.", presence: "required" };
+  const doc = `What it is: ${values.slice(0, -1).join(", ")} or ${values.at(-1)}.`;
+  return { shape: { type: "choice", values }, doc, presence: "required" };
 }
 
 /** The keys of the variant that a value names; of all variants where it names none. */
@@ -105,7 +106,7 @@ export function allVariantFields(variants: VariantsShape["variants"]): Fields {
 export function describeShape(shape: Shape): string {
   switch (shape.type) {
     case "string":
-      return shape.patternHint ?? "a text";
+      return shape.patternHint ?? "a text that is not empty";
     case "number":
     case "integer":
       return describeNumber(shape);

@@ -162,8 +162,8 @@ export function labelOf(path: KeyPath): string {
 
 /** What a value is, in words. */
 export function describeValue(node: SourceNode): string {
-  if (node.type !== "scalar")
-    return node.type === "list" && node.items.length === 0 ? "an empty list" : `a ${node.type}`;
+  if (node.type === "list") return node.items.length === 0 ? "an empty list" : "a list";
+  if (node.type === "map") return node.entries.size === 0 ? "an empty map" : "a map";
   if (node.value === null) return "empty";
   if (node.value === "") return "an empty text";
   const text = JSON.stringify(node.value);
@@ -193,12 +193,20 @@ function hints(node: SourceNode, shape: Shape, label: string): string[] {
     if (/^(false|no|off)$/i.test(value)) return ["write false"];
   }
   if (shape.type === "string" && (typeof value === "number" || typeof value === "boolean")) {
-    return [`write it in quotes: ${JSON.stringify(String(value))}`];
+    return [`write it in quotes: ${JSON.stringify(asWritten(node, value))}`];
   }
   if (shape.type === "list" && shape.item.type === "choice" && typeof value === "string") {
     return shape.item.values.includes(value) ? [`write [${value}]`] : [];
   }
   return [];
+}
+
+/** A number as its text says it: `1e5`, not 100000. */
+function asWritten({ at, via }: SourceNode, value: number | boolean): string {
+  const text = at.origin.lines[at.line - 1]?.slice(at.column - 1, at.column - 1 + at.length) ?? "";
+  return via === undefined && at.origin.kind === "file" && Number(text) === value
+    ? text
+    : String(value);
 }
 
 function fieldsAt(root: SourceNode, path: KeyPath): Fields {

@@ -4,18 +4,22 @@
  * `$${` stands for `${` itself.
  */
 import type { Issue } from "./issues.js";
-import { nearest } from "./issues.js";
+import { nearest, RecipeError } from "./issues.js";
 import { NODE_LIMIT, parseYaml, SIZE_LIMIT_BYTES } from "./parse.js";
+import { findNode } from "./source-tree.js";
 import type {
   MapEntry,
   MapNode,
   Position,
+  Scalar,
   ScalarNode,
   SourceNode,
   Variable,
 } from "./source-tree.js";
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g;
+
+const LITERAL = '; if the text has "${" in it, write "$${"';
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,6 +37,7 @@ export function replaceVariables(
   const defined = definitions?.type === "map" ? definitions.entries : new Map<string, MapEntry>();
   const resolved = new Map<string, SourceNode | undefined>();
   const open: string[] = [];
+  const usedNames = new Set<string>();
   // How many values variables have put in; as with aliases, few lines can make very many.
   const count = nodeCounter();
   let added = 0;
@@ -43,6 +48,7 @@ export function replaceVariables(
 
   /** The value of a variable; undefined when it was reported to have none. */
   const valueOf = (name: string, at: Position): SourceNode | undefined => {
+    if (name === "") return report(at, "${} names no variable", `write its name${LITERAL}`);
     if (name.startsWith("env:")) return environmentValue(name.slice("env:".length), at);
     const entry = defined.get(name);
     if (entry === undefined) {
@@ -67,6 +73,9 @@ export function replaceVariables(
   };
 
   const environmentValue = (name: string, at: Position): SourceNode | undefined => {
+    if (name === "") {
+      return report(at, "${env:} names no variable", 'write its name, as in "${env:SEED}"');
+    }
     const text = Object.hasOwn(environment, name) ? environment[name] : undefined;
     if (text === undefined) {
       return report(
@@ -75,12 +84,7 @@ export function replaceVariables(
         `set it, as in ${name}=… dllm plan …, or write the value into the recipe`,
       );
     }
-    // As if it stood here: `1e-3` is a number, `true` a truth value.
-    const { root: value } = parseYaml(text, { kind: "override", label: `$${name}`, order: 0 });
-    if (value === undefined || value.type !== "scalar") {
-      return { type: "scalar", value: text, at };
-    }
-    return { ...value, at };
+    return { type: "scalar", value: scalarOf(text, name), at };
   };
 
   const used = (text: string, name: string, at: Position) => {
@@ -99,6 +103,7 @@ export function replaceVariables(
     const whole = /^\$\{([^{}]*)\}$/.exec(text);
     if (whole !== null) {
       const name = whole[1]!.trim();
+      usedNames.add(name);
       const value = valueOf(name, at);
       const nothing: SourceNode = { ...node, value: null, isReported: true };
       if (value === undefined || added > NODE_LIMIT) return nothing;
@@ -112,12 +117,18 @@ export function replaceVariables(
         via: { ...used(text, name, at), definitions: definitionsOf(name, value) },
       };
     }
+    // What is left of a text when its variables are taken out.
+    if (text.replace(VARIABLE, " ").includes("${")) {
+      report(at, 'a variable that begins with "${" does not end with "}"', `close it${LITERAL}`);
+      return { ...node, value: null, isReported: true };
+    }
     let via: Omit<Variable, "definitions"> | undefined;
     const definitions = new Map<string, MapEntry>();
     let length = text.length;
     const replaced = text.replace(VARIABLE, (match, inner: string | undefined) => {
       if (inner === undefined) return "${";
       const name = inner.trim();
+      usedNames.add(name);
       const value = valueOf(name, at);
       if (value === undefined) return match;
       via ??= used(text, name, at);
@@ -165,7 +176,52 @@ export function replaceVariables(
       key === "vars" ? entry : { ...entry, value: replaceIn(entry.value) },
     ]),
   );
+  for (const { name, keyAt } of fromOutside(root, defined)) {
+    if (usedNames.has(name)) continue;
+    const suggestion = nearest(name, [...usedNames]);
+    report(
+      keyAt,
+      `nothing uses variable ${JSON.stringify(name)}, so that nothing here would change`,
+      usedNames.size === 0
+        ? "no value of the recipe has a variable"
+        : `used: ${[...usedNames].join(", ")}`,
+      ...(suggestion === undefined ? [] : [`did you mean ${JSON.stringify(suggestion)}?`]),
+    );
+  }
   return { root: { ...root, entries }, issues };
+}
+
+/**
+ * Variables that `--set` or a sweep writes: what they are for must be in the recipe. A part may
+ * leave that to the recipes that extend it.
+ */
+function fromOutside(
+  root: MapNode,
+  defined: ReadonlyMap<string, MapEntry>,
+): { name: string; keyAt: Position }[] {
+  if (!root.entries.has("name")) return [];
+  const set = [...defined].filter(([, { keyAt }]) => keyAt.origin.kind === "override");
+  const { node, exact } = findNode(root, ["sweep", "parameters"]);
+  const swept = exact && node.type === "map" ? [...node.entries] : [];
+  return [
+    ...set.map(([name, { keyAt }]) => ({ name, keyAt })),
+    ...swept
+      .filter(([key]) => key.startsWith("vars."))
+      .map(([key, { keyAt }]) => ({ name: key.split(".")[1]!, keyAt })),
+  ];
+}
+
+/** As if it stood in the recipe: `1e-3` is a number, `true` a truth value; all else is text. */
+function scalarOf(text: string, name: string): Scalar {
+  try {
+    const source = { kind: "override", label: `$${name}`, order: 0 } as const;
+    const { root, issues } = parseYaml(text, source);
+    return root?.type === "scalar" && issues.length === 0 ? root.value : text;
+  } catch (error) {
+    // A password, a path or a glob need not be YAML.
+    if (error instanceof RecipeError) return text;
+    throw error;
+  }
 }
 
 /** Returns a function that counts the values in a tree, each shared part of it once. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../../src/cli.js";
 import { fakeIo } from "../support/recipes.js";
 
@@ -154,7 +154,6 @@ test("a key that is not written and has no default, one that reaches no stage, a
     "model.revision: not there
       Branch, tag or commit of a Hugging Face model; by default \`main\`.
       set by     nobody
-      reaches    no parameter of a stage: it says how the recipe is run, composed or named
     "
   `);
   expect(await explain("name")).toMatchInlineSnapshot(`
@@ -218,5 +217,96 @@ test("as JSON", async () => {
       { value: 100, position: "base.yaml:7:14" },
     ],
     reaches: [{ stage: "pretrain", params: ["train.max_steps"] }],
+  });
+});
+
+describe("variables", () => {
+  const recipe = (name: string) => join(directory, name);
+  beforeAll(() => {
+    writeFileSync(
+      recipe("vars-base.yaml"),
+      `model: {config: {num_hidden_layers: 2}}
+tokenizer: {train: {vocab_size: 512, dataset_args: text.jsonl}}
+vars: {lr: 1e-4, file: other, half: 5e-5}
+pretrain: {dataset_args: text.jsonl, learning_rate: 3e-4, max_steps: 4}
+`,
+    );
+    writeFileSync(
+      recipe("r.yaml"),
+      `name: r
+extends: vars-base.yaml
+vars: {lr: "\${half}", file: text}
+pretrain: {learning_rate: "\${lr}", dataset_args: "\${file}.jsonl"}
+profiles:
+  fast: {vars: {lr: 2e-3, half: 1e-3}}
+`,
+    );
+  });
+
+  test("a value of a variable that a parent and a profile define", async () => {
+    expect(await explain("pretrain.learning_rate", "--profile", "fast", "vars.lr=7e-4"))
+      .toMatchInlineSnapshot(`
+        "pretrain.learning_rate: 0.0007
+          Peak learning rate.
+          set by     --set vars.lr=7e-4 (\${lr} at r.yaml:4:27)
+          overrides  0.002 of r.yaml:6:21 (variable lr, profile fast)
+          overrides  \${half} of r.yaml:3:12 (variable lr)
+          overrides  0.0001 of vars-base.yaml:3:12 (variable lr)
+          overrides  0.0003 of vars-base.yaml:4:53
+          reaches    pretrain: train.learning_rate
+        "
+      `);
+  });
+
+  test("a variable whose value is another one's", async () => {
+    expect(await explain("pretrain.learning_rate", "vars.half=7e-4")).toMatchInlineSnapshot(`
+      "pretrain.learning_rate: 0.0007
+        Peak learning rate.
+        set by     --set vars.half=7e-4 (\${lr} at r.yaml:4:27)
+        overrides  0.0001 of vars-base.yaml:3:12 (variable lr)
+        overrides  0.00005 of vars-base.yaml:3:37 (variable half)
+        overrides  0.0003 of vars-base.yaml:4:53
+        reaches    pretrain: train.learning_rate
+      "
+    `);
+  });
+
+  test("a variable within a text", async () => {
+    expect(await explain("pretrain.dataset_args")).toMatchInlineSnapshot(`
+      "pretrain.dataset_args: text.jsonl
+        Text to pretrain on: one or more of \`name[key:value,…]\` joined with \`+\` or \`|\`, or a list of datasets; a name is a file or directory relative to the recipe, \`npm:<package>/<path>\`, or a Hugging Face dataset.
+        set by     r.yaml:4:50 (\${file}.jsonl at r.yaml:4:50)
+        overrides  other of vars-base.yaml:3:24 (variable file)
+        overrides  text.jsonl of vars-base.yaml:4:26
+        reaches    prepare-pretrain: sources
+      "
+    `);
+  });
+
+  test("a variable itself: who set it, what uses it, and where that goes", async () => {
+    expect(await explain("vars.half", "--profile", "fast")).toMatchInlineSnapshot(`
+      "vars.half: 0.001
+        set by     r.yaml:6:33 (profile fast)
+        overrides  0.00005 of vars-base.yaml:3:37
+        used by    nothing
+      "
+    `);
+    expect(await explain("vars.half", "vars.half=1e-3")).toMatchInlineSnapshot(`
+      "vars.half: 0.001
+        set by     --set vars.half=1e-3
+        overrides  0.00005 of vars-base.yaml:3:37
+        used by    pretrain.learning_rate
+        reaches    pretrain: train.learning_rate
+      "
+    `);
+  });
+
+  test("a key of a profile", async () => {
+    expect(await explain("profiles.fast.vars.lr")).toMatchInlineSnapshot(`
+      "profiles.fast.vars.lr: 0.002
+        set by     r.yaml:6:21
+        reaches    no parameter of a stage: it says how the recipe is run, composed or named
+      "
+    `);
   });
 });

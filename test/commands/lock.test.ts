@@ -63,7 +63,7 @@ test("a lock holds the commit when the branch moves, and nothing asks for the br
   });
   const locked = await dllm("lock", recipe);
   expect(locked).toMatchObject({ code: 0, stderr: "" });
-  expect(locked.stdout).toMatch(/dllm\.lock locks mine: 1 sources, \d+ defaults\n$/);
+  expect(locked.stdout).toMatch(/dllm\.lock locks mine: 1 source, \d+ defaults\n$/);
   const text = readFileSync(lock, "utf8");
   expect(JSON.parse(text)).toMatchObject({
     recipes: {

@@ -1,5 +1,5 @@
 /** @file `dllm ls`: the recipes below a directory. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -67,3 +67,16 @@ test("the shipped recipes all say what they are for", async () => {
   expect(recipes.length).toBeGreaterThanOrEqual(9);
   for (const { file, description } of recipes) expect(description, file).toMatch(/^.{20,110}$/);
 });
+
+test.skipIf(process.getuid?.() === 0)(
+  "a directory that may not be read is left out, and named (root may read all: skipped for it)",
+  async () => {
+    const closed = join(directory, "closed");
+    mkdirSync(closed, { mode: 0 });
+    const { exitCode, stdout, stderr } = await ls(directory);
+    rmdirSync(closed);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("sub/a.yml");
+    expect(stderr).toContain("warning: closed is left out: EACCES: permission denied");
+  },
+);

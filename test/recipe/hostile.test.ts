@@ -42,7 +42,10 @@ test("a file is refused by kind and size before it is read as a whole", async ()
     text: `recipe ${fifo} is not a regular file`,
     exitCode: ExitCode.invalidInput,
   });
-  expect((await failure(directory)).text).toBe(`recipe ${directory} is not a regular file`);
+  expect((await failure(directory)).text).toBe(
+    `recipe ${directory} is a directory, expected a file\n` +
+      `  dllm ls ${directory} lists the recipes in it`,
+  );
   expect((await failure("/dev/zero")).text).toBe("recipe /dev/zero is not a regular file");
   expect(await failure(large)).toEqual({
     text: `recipe ${large} has 500000 bytes, expected at most 131072`,
@@ -165,7 +168,10 @@ test("what a recipe extends is bounded as it is itself, and named where it is ex
   const kind = "is not a regular file";
   expect(await extending("fifo")).toBe(`exit 65: child.yaml:2:10: recipe fifo ${kind}`);
   expect(await extending(".")).toBe(
-    `exit 65: child.yaml:2:10: recipe ${directory} ${kind}`.replace(`${directory}/`, ""),
+    `exit 65: child.yaml:2:10: recipe ${directory} is a directory, expected a file`.replace(
+      `${directory}/`,
+      "",
+    ),
   );
   expect(await extending("/dev/zero")).toBe(`exit 65: child.yaml:2:10: recipe /dev/zero ${kind}`);
   expect(await extending("large.yaml")).toBe(

@@ -306,7 +306,7 @@ eval: {sampler: {max_new_tokens: 128, block_size: 32, steps: 3}}
   ],
   "a name that escapes its directory": [
     `${header.replace("name: x", "name: ../x")}pretrain: {dataset_args: t}\n`,
-    `r.yaml:1:7: name is "../x", expected letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit
+    `r.yaml:1:7: name is "../x", expected at most 128 letters, digits, \`.\`, \`_\` and \`-\`, beginning with a letter or digit
   1 | name: ../x
     |       ^^^^`,
   ],
@@ -365,5 +365,5 @@ test("control characters of a recipe never reach the terminal", () => {
   const problems = problemsOf(`name: "\\e[31m\u202ered"\nmodel: {config: {}}\n`);
   // eslint-disable-next-line no-control-regex
   expect(problems).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
-  expect(problems).toContain("expected letters");
+  expect(problems).toContain("expected at most 128 letters");
 });
