@@ -6,7 +6,7 @@ const deepFrozen = new WeakSet<object>();
 export function deepFreeze<Value>(value: Value): Value {
   if (typeof value === "object" && value !== null && !deepFrozen.has(value)) {
     Object.freeze(value);
-    for (const item of Object.values(value)) deepFreeze(item);
+    for (const item of Object.values(value)) if (typeof item === "object") deepFreeze(item);
     deepFrozen.add(value);
   }
   return value;

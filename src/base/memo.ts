@@ -10,7 +10,7 @@
 export type Memo = <Value>(key: string, parts: readonly unknown[], make: () => Value) => Value;
 
 /** Values by key; what differs in each of thousands of trials must not fill the memory. */
-const REMEMBERED = 64;
+const REMEMBERED = 16;
 
 /** A memo that remembers the last values of each key. */
 export function createMemo(): Memo {
@@ -18,8 +18,7 @@ export function createMemo(): Memo {
   return <Value>(key: string, parts: readonly unknown[], make: () => Value): Value => {
     let known = remembered.get(key);
     if (known === undefined) remembered.set(key, (known = []));
-    const found = known.find((each) => isSame(each.parts, parts));
-    if (found !== undefined) return found.value as Value;
+    for (const each of known) if (isSame(each.parts, parts)) return each.value as Value;
     const value = make();
     if (known.length === REMEMBERED) known.shift();
     known.push({ parts, value });

@@ -31,8 +31,8 @@ export interface StageIdentity {
 export function fingerprint({ kind, params, inputs }: StageIdentity): string {
   // Canonical JSON of all that decides the output, its keys in order.
   const identity =
-    `{"codeVersion":${codeVersions[kind]},"inputs":${canonicalJson(inputs)},` +
-    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${paramsText(params)}}`;
+    `{"codeVersion":${codeVersions[kind]},"inputs":${canonicalJson(inputs, `inputs of ${kind}`)},` +
+    `"keySchema":${KEY_SCHEMA},"kind":"${kind}","params":${paramsText(kind, params)}}`;
   return createHash("sha256").update(identity).digest("hex");
 }
 
@@ -53,12 +53,12 @@ function textOnce(value: object, make: () => string): string {
   return text;
 }
 
-function paramsText(params: JsonObject): string {
+function paramsText(kind: StageKind, params: JsonObject): string {
   const textOf: TextOf = (value, key) =>
     key === "train" && typeof value === "object" && value !== null && !Array.isArray(value)
       ? objectText(value, key, identityText, WITHOUT_EFFECT)
       : identityText(value, key);
-  return textOnce(params, () => objectText(params, "params", textOf));
+  return textOnce(params, () => objectText(params, `params of ${kind}`, textOf));
 }
 
 type TextOf = (value: unknown, key: string) => string;

@@ -53,7 +53,7 @@ export function pick<Whole extends object, Key extends keyof Whole>(
   whole: Whole,
   keys: readonly Key[],
 ): Pick<Whole, Key> {
-  return Object.fromEntries(
-    keys.filter((key) => whole[key] !== undefined).map((key) => [key, whole[key]]),
-  ) as Pick<Whole, Key>;
+  const picked: Partial<Pick<Whole, Key>> = {};
+  for (const key of keys) if (whole[key] !== undefined) picked[key] = whole[key];
+  return picked as Pick<Whole, Key>;
 }

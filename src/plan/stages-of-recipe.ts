@@ -1,10 +1,11 @@
 /** @file The stages of a recipe, and which recipe key each of their parameters comes from. */
 import type { JsonObject } from "../base/json.js";
+import { deepFreeze } from "../base/frozen.js";
 import { noMemo, type Memo } from "../base/memo.js";
 import {
   isTraining,
   settingsAt,
-  stageSections,
+  type StageSectionOf,
   type TrainingSection,
 } from "../recipe/stage-sections.js";
 import { runsReference } from "./engine.js";
@@ -30,13 +31,12 @@ export interface StageHardwareOf {
 
 /** Returns the stages of a recipe; with a memo, those that it remembers are the same objects. */
 export function stagesOfRecipe(
-  inputs: StageInputs,
+  inputs: StageInputs & { sections: readonly StageSectionOf[] },
   hardware: StageHardwareOf,
   memo: Memo = noMemo,
 ): RecipeStage[] {
-  const { recipe, pins } = inputs;
+  const { recipe, sections, pins } = inputs;
   const { model, mask, tokenizer, seed } = recipe;
-  const sections = stageSections(recipe);
   const trainings = sections.filter(isTraining);
   // The section itself: settings are put together anew for each recipe.
   const written = ({ keyPath }: { keyPath: string }) => settingsAt(recipe, keyPath);
@@ -64,7 +64,9 @@ export function stagesOfRecipe(
     if (section.kind !== "eval") continue;
     const parts = [written(section), section.from.join(" "), section.data, mask, seed];
     drafts.push(
-      ...memo(`evaluations ${section.id}`, parts, () => evaluationStages(recipe, section)),
+      ...memo(`evaluations ${section.id}`, parts, () =>
+        deepFreeze(evaluationStages(recipe, section)),
+      ),
     );
   }
   for (const section of sections) {
@@ -103,16 +105,19 @@ function toStage(
   { recipe, locations, cores }: StageInputs,
   hardware: StageHardwareOf,
 ): RecipeStage {
-  const { sources = [], estimate, microBatchRows, params, ...rest } = draft;
+  const { id, kind, params, origins, sources = [], estimate, microBatchRows } = draft;
   const { threads } = recipe.hardware;
-  const computes = draft.kind !== "prepare" && draft.kind !== "export";
+  const computes = kind !== "prepare" && kind !== "export";
   // All else is this machine's work, whatever trains.
   const own = recipe.hardware.engine === "tfjs" && computes ? "tfjs" : "onnx";
   const { engine, launcher } =
-    hardware.training.get(draft.id) ??
+    hardware.training.get(id) ??
     ("benchmark" in params ? hardware.other : ({ engine: own, launcher: "local" } as const));
   return {
-    ...rest,
+    id,
+    kind,
+    inputs: draft.inputs,
+    origins,
     params: params as unknown as JsonObject,
     hardware: {
       engine,

@@ -71,16 +71,15 @@ const DEVICE_KEYS: ReadonlySet<string> = new Set([
   "gradient_accumulation_steps",
   "global_batch_size",
 ]);
+const STAGE_KEYS = trainKeys.filter((key) => !DEVICE_KEYS.has(key));
 
 function trainingSettings(
   settings: TrainingSection["settings"],
   { globalBatchSize, groupRows }: TrainingBatches,
 ): TrainingSettings {
-  const keys = trainKeys.filter((key) => !DEVICE_KEYS.has(key));
-  return {
-    ...pick(settings, keys),
+  return Object.assign(pick(settings, STAGE_KEYS), {
     batch_size: globalBatchSize,
     group_rows: settings.group_by_length ? groupRows : 0,
     keep_steps: settings.keep_steps ?? [],
-  } as TrainingSettings;
+  }) as TrainingSettings;
 }

@@ -1,10 +1,10 @@
 /** @file Fills in defaults; leaves out what the schema rejected. */
 import { noMemo, type Memo } from "../base/memo.js";
 import type { DependentDefaults } from "./dependent-defaults.js";
-import type { Fields, Shape } from "./fields.js";
+import type { Field, Fields, Shape } from "./fields.js";
 import { recipeFields, type Recipe } from "./schema.js";
 import { fieldsOf } from "./shapes.js";
-import type { KeyPath, SourceNode } from "./source-tree.js";
+import type { MapNode, SourceNode } from "./source-tree.js";
 import { plainValue } from "./source-tree.js";
 
 export type DeepPartial<Value> = Value extends readonly unknown[]
@@ -21,7 +21,18 @@ export function fillDefaults(
   root: SourceNode | undefined,
   context: FillContext,
 ): DeepPartial<Recipe> {
-  return fillMap(recipeFields, root, [], context) as DeepPartial<Recipe>;
+  return fillMap(recipeFields, root, ROOT, context) as DeepPartial<Recipe>;
+}
+
+/** Returns some of the sections that `fillDefaults` does. */
+export function fillSections(
+  root: MapNode,
+  keys: Iterable<string>,
+  context: FillContext,
+): Readonly<Record<string, unknown>> {
+  const fields: Record<string, Field> = {};
+  for (const key of keys) fields[key] = (recipeFields as Fields)[key]!;
+  return fillMap(fields, root, ROOT, context);
 }
 
 interface FillContext {
@@ -31,32 +42,48 @@ interface FillContext {
   dependent: DependentDefaults;
   /** Of trees with the same dependent defaults and nothing invalid: what they share, shared. */
   memo?: Memo;
-  /** The closest enclosing map whose keys depend on a word, and that word. */
-  variant?: { path: KeyPath; name: string };
+}
+
+/** Where a map is, as what its key paths begin with: `sft.`, or nothing at the root. */
+interface Place {
+  path: string;
+  /**
+   * What its defaults are found under: of a map whose keys depend on a word, that word. A stage of
+   * kind sft has the defaults of the section `sft`.
+   */
+  section: string;
+}
+
+const ROOT: Place = { path: "", section: "" };
+
+function below({ path, section }: Place, key: string): Place {
+  return { path: `${path}${key}.`, section: `${section}${key}.` };
 }
 
 function fillMap(
   fields: Fields,
   node: SourceNode | undefined,
-  path: KeyPath,
+  place: Place,
   context: FillContext,
 ): Record<string, unknown> {
   const filled: Record<string, unknown> = {};
-  const section = [...sectionPath(path, context), ""].join(".");
-  for (const [key, field] of Object.entries(fields)) {
-    const fieldPath = [...path, key];
+  const { path, section } = place;
+  for (const key of Object.keys(fields)) {
+    const { shape, presence, defaultValue } = fields[key]!;
     const written = node?.type === "map" ? node.entries.get(key)?.value : undefined;
-    if (written !== undefined && isInvalid(fieldPath, context.invalid)) continue;
-    const dependent = context.dependent.get(section + key);
     if (written !== undefined) {
-      filled[key] = fillValue(field.shape, written, fieldPath, context);
-    } else if (field.shape.type === "map") {
-      const isThere = field.presence === "defaulted" || dependent !== undefined;
-      if (isThere) filled[key] = fillSection(field.shape.fields, undefined, fieldPath, context);
+      if (isInvalid(path + key, context.invalid)) continue;
+      filled[key] = fillValue(shape, written, below(place, key), context);
+      continue;
+    }
+    const dependent = context.dependent.get(section + key);
+    if (shape.type === "map") {
+      const isThere = presence === "defaulted" || dependent !== undefined;
+      if (isThere) filled[key] = fillSection(shape.fields, undefined, below(place, key), context);
     } else if (dependent !== undefined) {
       filled[key] = dependent.value;
-    } else if (field.presence === "defaulted") {
-      filled[key] = field.defaultValue;
+    } else if (presence === "defaulted") {
+      filled[key] = defaultValue;
     }
   }
   return filled;
@@ -65,32 +92,30 @@ function fillMap(
 function fillSection(
   fields: Fields,
   node: SourceNode | undefined,
-  path: KeyPath,
+  place: Place,
   context: FillContext,
 ): Record<string, unknown> {
-  const { memo = noMemo, variant } = context;
-  return memo(path.join("."), [node, variant?.name], () => fillMap(fields, node, path, context));
+  const { memo = noMemo } = context;
+  return memo(place.path, [node, place.section], () => fillMap(fields, node, place, context));
 }
 
 /** The value of a written node, with the defaults of what it leaves out. */
-function fillValue(shape: Shape, node: SourceNode, path: KeyPath, context: FillContext): unknown {
+function fillValue(shape: Shape, node: SourceNode, place: Place, context: FillContext): unknown {
   switch (shape.type) {
     case "map":
-      return fillSection(shape.fields, node, path, context);
+      return fillSection(shape.fields, node, place, context);
     case "variants": {
       const fields = fieldsOf(shape, node);
       const kind = node.type === "map" ? node.entries.get(shape.tag)?.value : undefined;
-      const name = kind?.type === "scalar" ? String(kind.value) : "";
-      // A stage of kind sft has the defaults of the section `sft`.
-      return fillSection(fields, node, path, { ...context, variant: { path, name } });
+      const section = kind?.type === "scalar" ? `${String(kind.value)}.` : ".";
+      return fillSection(fields, node, { ...place, section }, context);
     }
     case "record": {
       if (node.type !== "map") return plainValue(node);
       const filled: Record<string, unknown> = {};
       for (const [key, { value }] of node.entries) {
-        const below = [...path, key];
-        if (isInvalid(below, context.invalid)) continue;
-        filled[key] = fillValue(shape.value, value, below, context);
+        if (isInvalid(place.path + key, context.invalid)) continue;
+        filled[key] = fillValue(shape.value, value, below(place, key), context);
       }
       return filled;
     }
@@ -98,28 +123,21 @@ function fillValue(shape: Shape, node: SourceNode, path: KeyPath, context: FillC
       const { item } = shape;
       if (node.type !== "list" || item.type !== "map") return plainValue(node);
       return node.items.map((each, index) =>
-        fillValue(item, each, [...path, String(index)], context),
+        fillValue(item, each, below(place, String(index)), context),
       );
     }
     case "either":
-      return fillValue(node.type === "list" ? shape.list : shape.single, node, path, context);
+      return fillValue(node.type === "list" ? shape.list : shape.single, node, place, context);
     default:
       return plainValue(node);
   }
 }
 
-/** The path that the defaults of a key are found under: within a variant, that of its name. */
-function sectionPath(path: KeyPath, { variant }: FillContext): KeyPath {
-  if (variant === undefined) return path;
-  return [variant.name, ...path.slice(variant.path.length)];
-}
-
 /** A list is invalid with any of its items. */
-function isInvalid(path: KeyPath, invalid: ReadonlySet<string>): boolean {
+function isInvalid(path: string, invalid: ReadonlySet<string>): boolean {
   if (invalid.size === 0) return false;
-  const joined = path.join(".");
-  if (invalid.has(joined)) return true;
+  if (invalid.has(path)) return true;
   const isItem = (other: string) =>
-    other.startsWith(`${joined}.`) && /^\d+(\.|$)/.test(other.slice(joined.length + 1));
+    other.startsWith(`${path}.`) && /^\d+(\.|$)/.test(other.slice(path.length + 1));
   return [...invalid].some(isItem);
 }

@@ -6,7 +6,7 @@ import { createMemo, type Memo } from "../base/memo.js";
 import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
 import { applyProfiles } from "./compose.js";
-import { fillDefaults, type DeepPartial } from "./defaults.js";
+import { fillDefaults, fillSections, type DeepPartial } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
 import { parseRecipeFile, readLayers, type ReadText } from "./layers.js";
@@ -130,18 +130,24 @@ function compose(
   ]);
   return resolveTree(replaced.root, issues, {
     ...source,
+    directory: dirname(resolve(source.file)),
     layers: { profiles, set },
     unreplaced: { root: flat.root, replace: replaceIn },
   });
 }
 
-interface Described extends Pick<LoadedRecipe, "file" | "parents" | "text" | "layers"> {
+interface Described extends Pick<
+  LoadedRecipe,
+  "file" | "parents" | "directory" | "text" | "layers"
+> {
   /** The tree with its variables still in it, for trials that vary them. */
   unreplaced: { root: MapNode; replace: (root: MapNode) => ReturnType<typeof replaceVariables> };
 }
 
 /** What the recipes of a sweep's trials have in common with the recipe of the sweep. */
 interface Shared {
+  /** The sweep's, without the sweep: a trial has no sweep of its own. */
+  recipe: Omit<Recipe, "sweep">;
   dependent: DependentDefaults;
   memo: Memo;
   tree: ReturnType<typeof trialTree>;
@@ -161,28 +167,31 @@ function resolveTree(
   issues.push(...problems.issues.filter(({ at }) => !reported.has(positionKey(at))));
   if (!isTrial) issues.push(...sweepIssues(root, problems.issues));
   const dependent = dependentDefaults(root);
-  const recipe = fillDefaults(root, { invalid: problems.invalid, dependent });
+  const filled = fillDefaults(root, { invalid: problems.invalid, dependent });
+  const recipe = withoutKeys(filled, COMPOSITION_KEYS);
   return checkedRecipe({ root, recipe, dependent }, issues, described);
 }
 
-/** Returns the recipe of a trial, sharing with its sweep what is the same. */
+/** Returns the recipe of a trial, which has the sections of its sweep that it does not vary. */
 function resolveTrial(
-  root: MapNode,
   writings: readonly TrialWriting[],
   { shared, described }: { shared: Shared; described: Described },
 ): LoadedRecipe {
-  const written = shared.tree(writings);
-  const isSame = (key: string) => written.root.entries.get(key) === root.entries.get(key);
-  const isChecked = written.issues.length === 0 && areDrawnInRange(written.root, writings);
-  if (!isChecked || !isSame("edition") || !isSame("model")) {
-    return resolveTree(written.root, written.issues, described, { isTrial: true });
+  const { root, issues } = shared.tree(writings);
+  const varied = new Set(writings.map(({ path }) => path[0]!));
+  const isChecked = issues.length === 0 && areDrawnInRange(root, writings);
+  // Both decide the defaults of other sections.
+  if (!isChecked || varied.has("edition") || varied.has("model")) {
+    return resolveTree(root, issues, described, { isTrial: true });
   }
   const { dependent, memo } = shared;
-  const recipe = fillDefaults(written.root, { invalid: new Set(), dependent, memo });
-  // One trial has no sweep of its own.
-  delete (recipe as { sweep?: unknown }).sweep;
-  return checkedRecipe({ root: written.root, recipe, dependent }, [], described);
+  const filled = fillSections(root, varied, { invalid: NONE, dependent, memo });
+  const recipe: Record<string, unknown> = { ...shared.recipe, ...filled };
+  for (const key of varied) if (!(key in filled)) Reflect.deleteProperty(recipe, key);
+  return checkedRecipe({ root, recipe, dependent }, [], described);
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 interface FilledTree {
   root: MapNode;
@@ -195,9 +204,9 @@ function checkedRecipe(
   earlier: readonly Issue[],
   described: Described,
 ): LoadedRecipe {
-  const { file, parents, text, layers } = described;
+  const { file, parents, directory, text, layers } = described;
   const issues = [...earlier];
-  const places = placesIn(root, dependent, dirname(resolve(file)));
+  const places = placesIn(root, dependent, directory);
   const issueAt = (keyPath: string, message: string, details: readonly string[]): Issue => ({
     at: places.positionOf(keyPath),
     message,
@@ -217,13 +226,14 @@ function checkedRecipe(
   });
   if (issues.length > 0) throw new RecipeError(file, mergeEqual(issues));
 
-  // No issue means that nothing was left out. How it was put together is not part of it.
-  const whole = withoutComposition(recipe as Recipe);
+  // No issue means that nothing was left out.
+  const whole = recipe as Recipe;
+  let loadTrial: LoadedRecipe["withValues"] | undefined;
   return {
     recipe: deepFreeze(whole),
     file,
     parents,
-    directory: dirname(resolve(file)),
+    directory,
     text,
     layers,
     position: (keyPath) => formatPosition(places.positionOf(keyPath)),
@@ -243,20 +253,26 @@ function checkedRecipe(
         throw new RecipeError(file, [issue], { exitCode, cause: error });
       }
     },
-    withValues: trialLoader(root, dependent, described),
+    withValues: (values) => {
+      loadTrial ??= trialLoader({ root, recipe: whole, dependent }, described);
+      return loadTrial(values);
+    },
   };
 }
 
 /** Returns the function that loads a sweep's trials. */
 function trialLoader(
-  root: MapNode,
-  dependent: DependentDefaults,
+  { root, recipe, dependent }: FilledTree & { recipe: Recipe },
   described: Described,
 ): LoadedRecipe["withValues"] {
-  const shared: Shared = { dependent, memo: createMemo(), tree: trialTree(root) };
-  let writer: ReturnType<typeof trialWriter> | undefined;
+  const shared: Shared = {
+    recipe: withoutKeys(recipe, SWEEP_KEYS),
+    dependent,
+    memo: createMemo(),
+    tree: trialTree(root),
+  };
+  const writer = trialWriter(root);
   const load = (values: Values): LoadedRecipe => {
-    writer ??= trialWriter(root);
     const writings = writer(values);
     // Variables have been replaced in the tree: those that vary are replaced again.
     if (writings.some(({ path }) => path[0] === "vars")) {
@@ -266,7 +282,7 @@ function trialLoader(
       const issues = [...written.issues, ...replaced.issues];
       return resolveTree(replaced.root, issues, described, { isTrial: true });
     }
-    return resolveTrial(root, writings, { shared, described });
+    return resolveTrial(writings, { shared, described });
   };
   const loadNamed = (values: Values): LoadedRecipe => {
     try {
@@ -281,7 +297,7 @@ function trialLoader(
     const found = quick?.(values);
     if (found !== undefined) return found;
     const loaded = loadNamed(values);
-    quick ??= numberTrialLoader(loaded, shared.tree(writer!(values)).root, {
+    quick ??= numberTrialLoader(loaded, shared.tree(writer(values)).root, {
       values,
       dependent,
       load: loadNamed,
@@ -302,11 +318,12 @@ function ofTrial(
   return new RecipeError(file, named, { exitCode });
 }
 
+/** How a recipe was put together is not part of it. */
 const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
+const SWEEP_KEYS: ReadonlySet<string> = new Set(["sweep"]);
 
-function withoutComposition(recipe: Recipe): Recipe {
-  const kept = Object.entries(recipe).filter(([key]) => !COMPOSITION_KEYS.has(key));
-  return Object.fromEntries(kept) as unknown as Recipe;
+function withoutKeys<Whole extends object>(whole: Whole, keys: ReadonlySet<string>): Whole {
+  return Object.fromEntries(Object.entries(whole).filter(([key]) => !keys.has(key))) as Whole;
 }
 
 /** A variable's value that is wrong wherever it is used is one problem. */

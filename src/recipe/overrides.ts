@@ -92,9 +92,9 @@ function write(
   context: { value: SourceNode; at: Position; issues: Issue[] },
 ): SourceNode {
   const { value, at, issues } = context;
+  if (path.length === 0) return value;
   const parts = node.type === "map" ? entryAt(node, path).parts : 1;
   const [key, rest] = [path.slice(0, parts).join("."), path.slice(parts)];
-  if (path.length === 0) return value;
   if (node.type === "list" && /^\d+$/.test(key) && Number(key) < node.items.length) {
     const items = node.items.map((item, i) =>
       i === Number(key) ? write(item, rest, context) : item,

@@ -2,7 +2,7 @@
 import { dirname, resolve } from "node:path";
 import type { Writer } from "./check-inputs.js";
 import type { DependentDefaults } from "./dependent-defaults.js";
-import { findNode, isThere, usedAs } from "./source-tree.js";
+import { findNode, isThere, splitPath, usedAs } from "./source-tree.js";
 import type { MapNode, Position, SourceNode } from "./source-tree.js";
 
 /**
@@ -41,10 +41,6 @@ export function placesIn(root: MapNode, dependent: DependentDefaults, directory:
       return origin.kind === "file" ? dirname(resolve(origin.label)) : directory;
     },
   };
-}
-
-function splitPath(keyPath: string): string[] {
-  return keyPath === "" ? [] : keyPath.split(".");
 }
 
 /** The position of a scalar or list is where it begins; of a section, where its key is. */

@@ -61,6 +61,21 @@ export interface MapEntry {
 /** A path of map keys and list indices; written `sft.learning_rate`, `eval.tasks.0`. */
 export type KeyPath = readonly string[];
 
+/** Rules ask for the same few key paths in each of thousands of trials. */
+const splitPaths = new Map<string, KeyPath>();
+const REMEMBERED_PATHS = 1000;
+
+/** Returns the parts of a path written with dots; none of the empty one, which is the root. */
+export function splitPath(text: string): KeyPath {
+  let path = splitPaths.get(text);
+  if (path === undefined) {
+    path = text === "" ? [] : text.split(".");
+    if (splitPaths.size === REMEMBERED_PATHS) splitPaths.clear();
+    splitPaths.set(text, path);
+  }
+  return path;
+}
+
 export function makeOrigin(
   kind: Origin["kind"],
   label: string,
@@ -138,7 +153,7 @@ export function isThere(root: SourceNode, path: KeyPath): boolean {
 
 /** Returns the keys of a path written with dots, where a key of the tree may have some itself. */
 export function keyPathOf(root: SourceNode, text: string): KeyPath {
-  let rest: KeyPath = text === "" ? [] : text.split(".");
+  let rest = splitPath(text);
   const path: string[] = [];
   let node: SourceNode | undefined = root;
   while (rest.length > 0) {

@@ -4,6 +4,7 @@
  */
 import type { DeepPartial } from "./defaults.js";
 import type { PretrainSettings, Recipe, SftSettings } from "./schema.js";
+import { splitPath } from "./source-tree.js";
 
 export type SectionKind = "pretrain" | "sft" | "eval" | "export";
 const sectionKinds = ["pretrain", "sft", "eval", "export"] as const satisfies SectionKind[];
@@ -149,7 +150,7 @@ export function settingsAt(
   keyPath: string,
 ): Readonly<Record<string, unknown>> | undefined {
   let value: unknown = recipe;
-  for (const key of keyPath.split(".")) {
+  for (const key of splitPath(keyPath)) {
     value = (value as Readonly<Record<string, unknown>> | undefined)?.[key];
   }
   return typeof value === "object" && value !== null

@@ -308,6 +308,16 @@ describe("trials after the first", () => {
     expect(second.isWritten("sft.weight_decay")).toBe(false);
   });
 
+  test("may leave out a section that the sweep's recipe has", () => {
+    const values = "[null, {formats: [onnx]}, null]";
+    const loaded = smallRecipe(grid(`{export: {values: ${values}}, seed: {values: [1]}}`));
+    for (const trial of [null, { formats: ["onnx"] }, null]) {
+      const { recipe } = loaded.withValues({ export: trial, seed: 1 });
+      expect(recipe).toEqual(overridden({ export: trial, seed: 1 }));
+      expect("export" in recipe).toBe(trial !== null);
+    }
+  });
+
   test("are checked as the first is", () => {
     const loaded = smallRecipe(random(numbers));
     loaded.withValues(values(16, 0.1));
