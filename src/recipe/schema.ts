@@ -1,11 +1,9 @@
 /**
- * @file Recipe keys, types and defaults: their only home, with its parts for one section each
- * (the files *-fields.ts, model-source.ts) and editions.ts. Names and defaults are those of
+ * @file Recipe keys, types and defaults: their only home (the files named …-fields.ts and
+ * editions.ts are parts of it). Names and defaults are those of
  * ZHZisZZ/dllm@ca17675 (dllm/utils/configs.py, dllm/core/trainers/mdlm.py,
  * dllm/core/samplers/mdlm.py, examples/bert) unless a line says DIFFERS.
  */
-import type { datasetFields } from "./dataset-fields.js";
-import { evalFields, evalTaskFields, samplerFields } from "./evaluation-fields.js";
 import {
   anything,
   choice,
@@ -13,6 +11,7 @@ import {
   integer,
   list,
   map,
+  number,
   optional,
   partial,
   record,
@@ -22,24 +21,134 @@ import {
   withDefault,
   type Resolved,
 } from "./fields.js";
+import { datasetArgs, type datasetFields } from "./data-fields.js";
 import { hardwareFields } from "./hardware-fields.js";
-import { maskFields } from "./mask-fields.js";
 import { modelFields } from "./model-fields.js";
-import { expectFields, reproducesFields } from "./publication-fields.js";
-import { exportFields, stageIdRule, stageVariants } from "./stage-fields.js";
+import {
+  evalBody,
+  evalFields,
+  evalTaskFields,
+  exportBody,
+  exportFields,
+  modelSource,
+  samplerFields,
+} from "./result-fields.js";
 import { sweepFields } from "./sweep-fields.js";
-import { tokenizerFields } from "./tokenizer-fields.js";
 import { pretrainFields, sftFields, trainFields } from "./training-fields.js";
+
+/** Letters, digits, dot, underscore, hyphen; the name becomes a directory under runs/. */
+const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
+const NAME_HINT = "at most 128 letters, digits, `.`, `_` and `-`, beginning with a letter or digit";
+
+const tokenizerFields = {
+  name_or_path: optional(
+    text(
+      "Directory with tokenizer.json, relative to the recipe; by default that of model.name_or_path.",
+    ),
+  ),
+  train: optional(
+    map("Train a byte-level BPE tokenizer.", {
+      vocab_size: integer("Number of tokens, special tokens included.", {
+        minimum: 300,
+        maximum: 1_000_000,
+      }),
+      added_tokens: optional(
+        list(
+          "Texts that are one token each wherever they occur, such as the chat template's markers.",
+          text("An added token."),
+        ),
+      ),
+      dataset_args: datasetArgs("What to train it on, text or chat rows"),
+    }),
+  ),
+  chat_template: optional(
+    text(
+      "Jinja chat template; by default the tokenizer's own, or else [Question]/[Answer] markers.",
+    ),
+  ),
+};
+
+const maskFields = {
+  schedule: withDefault(
+    "linear",
+    choice("Alpha schedule: probability that a token is unmasked at time t.", ["linear", "cosine"]),
+  ),
+  time_epsilon: withDefault(
+    1e-3,
+    number("Timesteps are drawn from [time_epsilon, 1).", {
+      exclusiveMinimum: 0,
+      exclusiveMaximum: 1,
+    }),
+  ),
+  loss_weight_type: withDefault(
+    "scheduler",
+    choice("Weight of a masked token's loss: by the alpha schedule, or 1.", [
+      "scheduler",
+      "uniform",
+    ]),
+  ),
+  loss_norm_type: withDefault(
+    "token",
+    choice("The loss is averaged over maskable tokens, per sequence, or per batch row.", [
+      "token",
+      "sequence",
+      "batch",
+    ]),
+  ),
+};
+
+const startsFrom = withDefault(
+  "model",
+  modelSource("Start from the model of this stage, or from the recipe's own (`model`)."),
+);
+
+/** The keys of a stage under `stages`, by its kind. */
+const stageVariants = {
+  pretrain: { from: startsFrom, ...pretrainFields },
+  sft: { from: startsFrom, ...sftFields },
+  eval: {
+    from: list("Stages whose models are evaluated.", modelSource("A stage, or model.")),
+    data: optional(
+      text("The training stage on whose test split to evaluate; by default the model's own."),
+    ),
+    ...evalBody,
+  },
+  export: { from: modelSource("The stage whose model is exported."), ...exportBody },
+};
+
+const stageIdRule = {
+  pattern: "^(?!prepare)[a-z0-9][a-z0-9_-]{0,63}$",
+  patternHint:
+    "a stage id of at most 64 lower-case letters, digits, `_` and `-`, not beginning with `prepare`",
+};
 
 const variableRule = {
   pattern: "^[A-Za-z_][A-Za-z0-9_]{0,63}$",
   patternHint: "a variable name of at most 64 letters, digits and `_`, beginning with no digit",
 };
 
-/** The name becomes a directory under runs/. */
-const nameRule = {
-  pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
-  patternHint: "at most 128 letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+const nameRule = { pattern: NAME_PATTERN, patternHint: NAME_HINT };
+
+const reproducesFields = {
+  report: text("What is reproduced: a report, paper or README, as a title or link."),
+  edition: optional(text("Which of its versions: date, tag or name.")),
+  experiment: optional(text("Which of its experiments.")),
+  dllm_commit: optional(
+    text("Commit of ZHZisZZ/dllm that was run.", {
+      pattern: "^[0-9a-f]{7,40}$",
+      patternHint: "a commit hash of 7 to 40 hexadecimal digits",
+    }),
+  ),
+  note: optional(text("What is known to be unclear or different.")),
+};
+
+const expectFields = {
+  stage: text("Stage whose figure this is."),
+  task: text("Task, such as exact_match or gsm8k_bert."),
+  metric: optional(text("Metric of the task; by default its first.")),
+  value: number("The published figure, on the scale of `dllm results` (accuracies from 0 to 1)."),
+  tolerance: optional(number("How far off still counts as equal.", { minimum: 0 })),
+  source: optional(text("Where it was published.")),
 };
 
 /** All keys of a recipe. */

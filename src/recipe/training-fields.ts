@@ -1,10 +1,15 @@
-/** @file The keys of a training stage: those of `pretrain`, of `sft`, and what both have. */
-import { datasetArgs, stoppingStrategy } from "./dataset-fields.js";
+/**
+ * @file The keys of the sections `pretrain` and `sft`. Names and defaults are those of
+ * ZHZisZZ/dllm@ca17675 (dllm/utils/configs.py, dllm/core/trainers/mdlm.py, examples/bert) unless a
+ * line says DIFFERS.
+ */
 import { choice, flag, integer, list, number, optional, text, withDefault } from "./fields.js";
+import { badRowFields, datasetArgs, stoppingStrategy, testFraction } from "./data-fields.js";
 
 const stepsOrFraction = (what: string) =>
   number(`${what} every so many steps; below 1, a fraction of all steps.`, { exclusiveMinimum: 0 });
 
+/** What `pretrain` and `sft` have in common; see `TrainSettings`. */
 export const trainFields = {
   learning_rate: withDefault(1e-4, number("Peak learning rate.", { exclusiveMinimum: 0 })),
   lr_scheduler_type: withDefault(
@@ -89,31 +94,6 @@ export const trainFields = {
 const groupByLength = (value: boolean) => ({
   group_by_length: withDefault(value, flag("Put rows of similar length into one batch.")),
 });
-
-const testFraction = withDefault(
-  0.05,
-  number("Share of the rows split off as the test split where a dataset brings none.", {
-    minimum: 0,
-    exclusiveMaximum: 1,
-  }),
-);
-
-const badRowFields = {
-  on_bad_row: withDefault(
-    "error",
-    choice("A row that cannot be read, or holds nothing to train on, is an error or left out.", [
-      "error",
-      "skip",
-    ]),
-  ),
-  max_bad_row_ratio: withDefault(
-    0.01,
-    number("Greatest share of bad rows of a dataset that is left out; more is an error.", {
-      minimum: 0,
-      maximum: 1,
-    }),
-  ),
-};
 
 export const pretrainFields = {
   dataset_args: datasetArgs("Text to pretrain on"),

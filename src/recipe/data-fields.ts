@@ -1,4 +1,7 @@
-/** @file Which data a stage reads: the keys of a dataset, and how several are mixed. */
+/**
+ * @file The keys that say which rows a stage reads. Names and defaults are those of
+ * ZHZisZZ/dllm@ca17675 (dllm/utils/configs.py, dllm/data/utils.py) unless a line says DIFFERS.
+ */
 import {
   choice,
   either,
@@ -50,3 +53,28 @@ export const stoppingStrategy = withDefault(
     "all_exhausted",
   ]),
 );
+
+export const testFraction = withDefault(
+  0.05,
+  number("Share of the rows split off as the test split where a dataset brings none.", {
+    minimum: 0,
+    exclusiveMaximum: 1,
+  }),
+);
+
+export const badRowFields = {
+  on_bad_row: withDefault(
+    "error",
+    choice("A row that cannot be read, or holds nothing to train on, is an error or left out.", [
+      "error",
+      "skip",
+    ]),
+  ),
+  max_bad_row_ratio: withDefault(
+    0.01,
+    number("Greatest share of bad rows of a dataset that is left out; more is an error.", {
+      minimum: 0,
+      maximum: 1,
+    }),
+  ),
+};

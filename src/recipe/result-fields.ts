@@ -1,5 +1,8 @@
-/** @file The keys of an evaluation: its tasks, and the sampler of its answers. */
-import { benchmarksFields } from "./benchmark-fields.js";
+/**
+ * @file The keys of the sections that use a trained model: `eval` with its sampler, and `export`.
+ * Names and defaults are those of ZHZisZZ/dllm@ca17675 (dllm/core/samplers/mdlm.py,
+ * dllm/utils/configs.py) unless a line says DIFFERS.
+ */
 import {
   choice,
   flag,
@@ -9,9 +12,10 @@ import {
   number,
   optional,
   section,
+  text,
   withDefault,
 } from "./fields.js";
-import { modelSource } from "./model-source.js";
+import { benchmarksFields } from "./benchmark-fields.js";
 
 export const samplerFields = {
   max_new_tokens: withDefault(128, integer("Tokens to generate.", { minimum: 1 })),
@@ -77,6 +81,13 @@ export const evalTaskFields = {
   ),
 };
 
+/** `sft`, `sft@2000` (the model it kept at that step), or `model`. */
+export const modelSource = (doc: string) =>
+  text(doc, {
+    pattern: "^[a-z0-9][a-z0-9_-]{0,63}(@[1-9]\\d*)?$",
+    patternHint: "a stage such as sft, one of its kept steps such as sft@2000, or model",
+  });
+
 export const evalBody = {
   ...evalTaskFields,
   benchmarks: optional(
@@ -93,4 +104,20 @@ export const evalFields = {
     ),
   ),
   ...evalBody,
+};
+
+export const exportBody = {
+  formats: withDefault(
+    ["safetensors", "onnx"] as readonly ("safetensors" | "onnx")[],
+    list("Files to write beside the tokenizer and the model card.", {
+      ...choice("A format.", ["safetensors", "onnx"]),
+    }),
+  ),
+};
+
+export const exportFields = {
+  from: optional(
+    modelSource("The stage whose model is exported; by default the last training stage."),
+  ),
+  ...exportBody,
 };
