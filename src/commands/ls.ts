@@ -6,7 +6,7 @@ import { DllmError, ExitCode, errorCode, errorMessage } from "../base/errors.js"
 import { sanitize } from "../base/sanitize.js";
 import { shellQuote } from "../base/shell-text.js";
 import { parseRecipeFile } from "../recipe/layers.js";
-import { readRecipeText } from "../recipe/parse.js";
+import { readRecipeText } from "../recipe/recipe-text.js";
 import { findNode, type MapNode } from "../recipe/source-tree.js";
 import type { LsCommand } from "./command.js";
 

@@ -3,9 +3,11 @@ import { dirname, isAbsolute, join, normalize } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { circularExtension, extensionsOf, layOverParents } from "./compose.js";
 import { RecipeError, type Issue } from "./issues.js";
-import { NODE_LIMIT, parseYaml, readRecipeText } from "./parse.js";
+import { parseYaml } from "./parse.js";
+import { readRecipeText } from "./recipe-text.js";
 import { makeOrigin } from "./source-tree.js";
 import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
+import { NODE_LIMIT } from "./yaml-tree.js";
 
 /** More would be a mistake, or an attack. */
 const FILE_LIMIT = 32;

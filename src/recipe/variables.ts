@@ -5,7 +5,8 @@
  */
 import type { Issue } from "./issues.js";
 import { nearest, RecipeError } from "./issues.js";
-import { NODE_LIMIT, parseYaml, SIZE_LIMIT_BYTES } from "./parse.js";
+import { parseYaml } from "./parse.js";
+import { SIZE_LIMIT_BYTES } from "./recipe-text.js";
 import { findNode } from "./source-tree.js";
 import type {
   MapEntry,
@@ -16,6 +17,7 @@ import type {
   SourceNode,
   Variable,
 } from "./source-tree.js";
+import { NODE_LIMIT } from "./yaml-tree.js";
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g;
 

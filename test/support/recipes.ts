@@ -9,7 +9,7 @@ import {
   type LoadedRecipe,
   type LoadOptions,
 } from "../../src/recipe/load.js";
-import { readRecipeText } from "../../src/recipe/parse.js";
+import { readRecipeText } from "../../src/recipe/recipe-text.js";
 
 /** All stages, few keys. */
 export const SMALL_RECIPE = `name: small
