@@ -7,7 +7,7 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import type { JsonObject } from "../base/json.js";
 import { sanitize } from "../base/sanitize.js";
 import { reachOf, type ReachedStage } from "../plan/reach.js";
-import { recipeStages } from "../plan/plan.js";
+import { recipeStages } from "../plan/identify.js";
 import { nearest } from "../recipe/issues.js";
 import type { LoadedRecipe } from "../recipe/load.js";
 import type { Provenance, Writing } from "../recipe/provenance.js";

@@ -7,7 +7,8 @@ import { dirname, join, resolve } from "node:path";
 import { DllmError, ExitCode } from "../base/errors.js";
 import { sanitize } from "../base/sanitize.js";
 import { describeChanges } from "../plan/changes.js";
-import { recipeStages, type Plan } from "../plan/plan.js";
+import { recipeStages } from "../plan/identify.js";
+import type { Plan } from "../plan/plan.js";
 
 import { findRun } from "../report/run-data.js";
 import { readJournal } from "../run/journal.js";

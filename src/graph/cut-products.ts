@@ -58,20 +58,35 @@ function countUses(outputs: Readonly<Record<string, Tensor>>): ReadonlyMap<Tenso
   return uses;
 }
 
-/** Returns what the inputs of a cut graph stand for: whole parameters, or rows of them in place. */
-export function cutValues<Value extends { shape: readonly number[]; data: Float32Array }>(
-  values: ReadonlyMap<string, Value>,
+/** Returns a map of all parameters as one of a cut graph's inputs: rows in the place of what is cut. */
+export function cutMap<Value>(
+  wholes: ReadonlyMap<string, Value>,
   { ranges }: Pick<CutGraph, "ranges">,
-): Map<string, { shape: readonly number[]; data: Float32Array }> {
-  const cut = new Map<string, { shape: readonly number[]; data: Float32Array }>(values);
-  for (const [name, { parameter, start, end }] of ranges) {
-    const { shape, data } = values.get(parameter)!;
-    const width = shape.slice(1).reduce((product, dim) => product * dim, 1);
-    cut.delete(parameter);
-    cut.set(name, {
-      shape: [end - start, ...shape.slice(1)],
-      data: data.subarray(start * width, end * width),
-    });
+  rowsOf: (range: RowRange, whole: Value) => Value,
+): Map<string, Value> {
+  const cut = new Map(wholes);
+  for (const [name, range] of ranges) {
+    cut.delete(range.parameter);
+    cut.set(name, rowsOf(range, wholes.get(range.parameter)!));
   }
   return cut;
+}
+
+interface Values {
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/** Returns the values of a cut graph's inputs; rows are views of the whole parameter. */
+export function cutValues(
+  wholes: ReadonlyMap<string, Values>,
+  graph: Pick<CutGraph, "ranges">,
+): Map<string, Values> {
+  return cutMap(wholes, graph, ({ start, end }, { shape, data }) => {
+    const width = shape.slice(1).reduce((product, dim) => product * dim, 1);
+    return {
+      shape: [end - start, ...shape.slice(1)],
+      data: data.subarray(start * width, end * width),
+    };
+  });
 }

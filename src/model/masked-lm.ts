@@ -64,14 +64,6 @@ export function parametersByName(
   return new Map(specs.map(({ name, shape }) => [name, { data: views.get(name)!, shape }]));
 }
 
-/** The same as feeds of a graph whose parameters are inputs. */
-export function parameterFeeds(
-  architecture: Architecture,
-  flat: Float32Array,
-): Record<string, Value> {
-  return Object.fromEntries(parametersByName(architecture, flat));
-}
-
 /** Returns the feeds of the ids and, where given, of the attention mask. */
 export function inputFeeds({
   inputIds,

@@ -12,8 +12,6 @@ import { plannedStage, type PlanContext } from "./planned-stage.js";
 import type { PlannedStage, StageKind } from "./stage.js";
 import type { SweepPlan } from "./trials.js";
 
-export { recipeStages } from "./identify.js";
-
 /** `plan.json`. */
 export interface Plan {
   schema: 1;

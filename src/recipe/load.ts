@@ -307,11 +307,7 @@ function trialLoader(
 }
 
 /** The problems of a trial, whose values say which it is. */
-function ofTrial(
-  { issues, exitCode }: RecipeError,
-  values: Readonly<Record<string, unknown>>,
-  file: string,
-): RecipeError {
+function ofTrial({ issues, exitCode }: RecipeError, values: Values, file: string): RecipeError {
   const shown = Object.entries(values).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
   const trial = `in the trial with ${shown.join(", ")}`;
   const named = issues.map((issue) => ({ ...issue, details: [...issue.details, trial] }));

@@ -5,7 +5,7 @@
 import type { Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions, type GraphSession } from "../engine/session.js";
 import { gradients } from "../graph/autodiff.js";
-import { cutProducts, cutValues, type CutGraph } from "../graph/cut-products.js";
+import { cutMap, cutProducts, cutValues } from "../graph/cut-products.js";
 import { linearCrossEntropy } from "../graph/ops/cross-entropy.js";
 import { mul } from "../graph/ops/elementwise.js";
 import { reduceSum } from "../graph/ops/reduce.js";
@@ -56,21 +56,11 @@ function buildGraph(architecture: Architecture, options: GraphOptions) {
   });
   const graph = cutProducts({ nll: linearCrossEntropy(decoder, targets) });
   const nll = graph.outputs["nll"]!;
+  const parameters = cutMap(inputs.parameters, graph, ({ tensor }) => tensor);
   const gradient = options.withGradients
-    ? gradientOutputs(gradientsOf(cutParameters(inputs.parameters, graph), nll))
+    ? gradientOutputs(gradientsOf(parameters, nll))
     : undefined;
   return { outputs: { nll, ...gradient?.outputs }, sites, gradient, graph };
-}
-
-/** The parameters by name, rows of them where a graph has these as inputs. */
-function cutParameters(
-  parameters: ReadonlyMap<string, Tensor>,
-  { ranges }: CutGraph,
-): ReadonlyMap<string, Tensor> {
-  const cut = new Map(parameters);
-  for (const { parameter } of ranges.values()) cut.delete(parameter);
-  for (const [name, { tensor }] of ranges) cut.set(name, tensor);
-  return cut;
 }
 
 /** Gradients of the loss by the name of their parameter. */

@@ -11,8 +11,8 @@ const CHUNK_BYTES = 4 * CHUNK;
 
 export type Code = number[];
 
-export const valueType = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
-export type ValueType = keyof typeof valueType;
+const valueType = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
+type ValueType = keyof typeof valueType;
 
 const leb = (value: number): Code =>
   value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb(value >>> 7)];
@@ -49,7 +49,7 @@ export const loop = (
   0x0b,
 ];
 
-export interface WasmFunction {
+interface WasmFunction {
   parameters: readonly ValueType[];
   result?: ValueType;
   /** Further locals, numbered after the parameters. */

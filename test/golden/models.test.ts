@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/base/json.js";
 import { compileGraph } from "../../src/engine/session.js";
 import { forwardInputs } from "../../src/model/graph-inputs.js";
-import { createMaskedLm, inputFeeds, parameterFeeds } from "../../src/model/masked-lm.js";
+import { createMaskedLm, inputFeeds, parametersByName } from "../../src/model/masked-lm.js";
 import { readModel } from "../../src/model/model-directory.js";
 import { layOut, viewsOf } from "../../src/model/parameters.js";
 import { modelFamilies, parseArchitecture } from "../../src/model/registry.js";
@@ -99,7 +99,7 @@ describe.skipIf(!golden).each(Object.keys(modelFamilies))("%s forward", (family)
       );
       const results = await session.run(
         {
-          ...parameterFeeds(architecture, parameters),
+          ...Object.fromEntries(parametersByName(architecture, parameters)),
           ...inputFeeds(batchOf(item.input_ids, item.attention_mask)),
         },
         {},
