@@ -8,6 +8,9 @@ import { nearest } from "./issues.js";
 import type { MapEntry, MapNode, Position, SourceNode } from "./source-tree.js";
 import { describeValue, labelOf } from "./validate.js";
 
+/** Sections that say how a recipe is put together: no part of the recipe itself. */
+export const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
+
 /** What a file says about itself: those that extend it do not take it over. */
 const OWN_KEYS: ReadonlySet<string> = new Set(["name", "description", "extends"]);
 

@@ -5,7 +5,7 @@ import { deepFreeze } from "../base/frozen.js";
 import { createMemo, type Memo } from "../base/memo.js";
 import { clashingLayers } from "./check-layers.js";
 import { checkRecipe } from "./checks.js";
-import { applyProfiles } from "./compose.js";
+import { applyProfiles, COMPOSITION_KEYS } from "./compose.js";
 import { fillDefaults, fillSections, type DeepPartial } from "./defaults.js";
 import { dependentDefaults, type DependentDefaults } from "./dependent-defaults.js";
 import { RecipeError, type Issue } from "./issues.js";
@@ -314,8 +314,6 @@ function ofTrial({ issues, exitCode }: RecipeError, values: Values, file: string
   return new RecipeError(file, named, { exitCode });
 }
 
-/** How a recipe was put together is not part of it. */
-const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
 const SWEEP_KEYS: ReadonlySet<string> = new Set(["sweep"]);
 
 function withoutKeys<Whole extends object>(whole: Whole, keys: ReadonlySet<string>): Whole {

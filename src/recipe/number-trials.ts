@@ -8,7 +8,7 @@ import type { DependentDefaults } from "./dependent-defaults.js";
 import type { RecipeError } from "./issues.js";
 import type { LoadedRecipe, ValueProblem } from "./load.js";
 import { placesIn } from "./places.js";
-import { isInRange, shapeAt } from "./shapes.js";
+import { acceptsNumber, shapeAt } from "./shapes.js";
 import type { KeyPath, MapNode } from "./source-tree.js";
 
 /** Sections that decide defaults, and variables, which stand for any value. */
@@ -144,7 +144,7 @@ function numberTrials(
     const copies = new Map<string, Record<string, unknown>>();
     for (const { keyPath, path, shape } of parameters) {
       const value = values[keyPath];
-      if (typeof value !== "number" || !isInRange(shape, value)) return undefined;
+      if (typeof value !== "number" || !acceptsNumber(shape, value)) return undefined;
       sectionAt(recipe, path, copies)[path.at(-1)!] = value;
     }
     // All else is the first trial's, and frozen.

@@ -1,12 +1,10 @@
 /** @file Who set a value of a recipe, and what that value was laid over. */
+import { COMPOSITION_KEYS } from "./compose.js";
 import type { Decider, DependentDefaults } from "./dependent-defaults.js";
 import type { Recipe } from "./schema.js";
 import { fieldsOf, shapeAt } from "./shapes.js";
 import { findNode, formatPosition, keyPathOf, plainValue } from "./source-tree.js";
 import type { KeyPath, MapEntry, MapNode, SourceNode } from "./source-tree.js";
-
-/** Sections of the tree that the recipe itself does not have. */
-const COMPOSITION_KEYS: ReadonlySet<string> = new Set(["extends", "vars", "profiles"]);
 
 /** One writer of a value. */
 export interface Writing {

@@ -143,8 +143,9 @@ function describeNumber(shape: NumberShape): string {
 
 type NumberShape = Shape & { type: "number" | "integer" };
 
-/** Whether a key of this shape accepts a number. */
-export function isInRange(shape: NumberShape, number: number): boolean {
+/** Whether a key of this shape accepts a number; none where there is no such key. */
+export function acceptsNumber(shape: Shape | undefined, number: number): boolean {
+  if (shape?.type !== "number" && shape?.type !== "integer") return false;
   return (
     (shape.type === "number" || Number.isInteger(number)) &&
     number >= (shape.minimum ?? -Infinity) &&

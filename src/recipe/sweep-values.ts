@@ -5,7 +5,7 @@
 import { createMemo } from "../base/memo.js";
 import type { Issue } from "./issues.js";
 import { sourceNode, writeOver, type Written } from "./overrides.js";
-import { isInRange, shapeAt } from "./shapes.js";
+import { acceptsNumber, shapeAt } from "./shapes.js";
 import { formatPosition, plainValue } from "./source-tree.js";
 import type { MapEntry, MapNode, SourceNode } from "./source-tree.js";
 import { validateTree } from "./validate.js";
@@ -116,8 +116,7 @@ export function areDrawnInRange(root: MapNode, writings: readonly TrialWriting[]
     if (!isDrawn) return true;
     const shape = shapeAt(root, path)?.shape;
     if (value.type !== "scalar" || typeof value.value !== "number") return false;
-    const isNumber = shape?.type === "number" || shape?.type === "integer";
-    return isNumber && isInRange(shape, value.value);
+    return acceptsNumber(shape, value.value);
   });
 }
 
