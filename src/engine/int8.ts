@@ -10,6 +10,7 @@ import { rewrite } from "../graph/rewrite.js";
 import { applySingle, nodesOf, type OpDefinition, type Tensor } from "../graph/tensor.js";
 import { sumsInt8Exactly } from "./cpu-features.js";
 import type { ParametrisedGraph } from "./session.js";
+import { hold, type ParameterValues } from "./stored-values.js";
 
 /** x float32 [m, k], weight int8 [k, n], scale float32 [n] -> float32 [m, n]. */
 const int8LinearOp: OpDefinition<null> = {
@@ -30,15 +31,15 @@ const int8LinearOp: OpDefinition<null> = {
 
 /**
  * Returns the graph with each product of activations and a transposed parameter matrix in int8.
- * A matrix that also has another use, as tied embeddings have, is kept for it.
+ * A matrix that also has another use, as tied embeddings have, is kept for it. Stored parameters
+ * are read one after the other.
  */
-export function toInt8(
+export async function toInt8(
   { outputs, initializers }: Required<ParametrisedGraph>,
   exactSums = sumsInt8Exactly(),
-): Required<ParametrisedGraph> {
+): Promise<Required<ParametrisedGraph>> {
   // Where pairs of products saturate at 16 bits, weights of 7 bits keep them below.
   const limit = exactSums ? 127 : 63;
-  const used = new Map<string, Initializer>();
   const weights = new Map<string, readonly Tensor[]>();
   const parameterOf = (tensor: Tensor): string | undefined => {
     if (tensor.node.op !== (inputOp as OpDefinition)) return undefined;
@@ -48,11 +49,10 @@ export function toInt8(
   const quantised = (name: string): readonly Tensor[] => {
     let inputs = weights.get(name);
     if (inputs === undefined) {
-      const { weight, scale } = quantise(initializers.get(name)!, limit);
-      used.set(`${name}.int8`, weight).set(`${name}.scale`, scale);
+      const [rows, columns] = initializers.get(name)!.shape as [number, number];
       inputs = [
-        input(`${name}.int8`, "int8", weight.shape),
-        input(`${name}.scale`, "float32", scale.shape),
+        input(`${name}.int8`, "int8", [columns, rows]),
+        input(`${name}.scale`, "float32", [rows]),
       ];
       weights.set(name, inputs);
     }
@@ -65,6 +65,11 @@ export function toInt8(
     if (transposeA || !transposeB || name === undefined) return undefined;
     return [applySingle(int8LinearOp, [inputs[0]!, ...quantised(name)], null)];
   });
+  const used = new Map<string, ParameterValues>();
+  for (const name of weights.keys()) {
+    const { weight, scale } = quantise(await hold(initializers.get(name)!), limit);
+    used.set(`${name}.int8`, weight).set(`${name}.scale`, scale);
+  }
   for (const { outputs: tensors } of nodesOf(Object.values(rewritten))) {
     const name = parameterOf(tensors[0]!);
     if (name !== undefined) used.set(name, initializers.get(name)!);

@@ -24,6 +24,8 @@ export interface SessionOptions {
   device?: Device;
   /** External data of the model by location. It is copied: the buffers may be dropped or changed. */
   external?: ReadonlyMap<string, { data: ArrayBufferView }>;
+  /** Where the locations of external data begin that are files; they are mapped, not copied. */
+  externalFolder?: string;
 }
 
 /** A tensor that is fed or fetched; `data` is used in place, never copied. Bytes are bool, 0 or 1. */
@@ -61,7 +63,7 @@ export class OnnxSession {
    */
   static async create(
     model: Uint8Array | string,
-    { threads, device = "cpu", external }: SessionOptions,
+    { threads, device = "cpu", external, externalFolder }: SessionOptions,
   ): Promise<OnnxSession> {
     const options: ort.InferenceSession.SessionOptions = {
       executionProviders: executionProviders(device, model),
@@ -72,6 +74,9 @@ export class OnnxSession {
       enableMemPattern: false,
       logSeverityLevel: 3,
       ...(external && { externalData: externalFiles(external) }),
+      ...(externalFolder !== undefined && {
+        extra: { session: { model_external_initializers_file_folder_path: externalFolder } },
+      }),
     };
     try {
       // The cast picks one of two overloads that do the same for a path and for bytes.

@@ -83,10 +83,17 @@ export function cutValues(
   graph: Pick<CutGraph, "ranges">,
 ): Map<string, Values> {
   return cutMap(wholes, graph, ({ start, end }, { shape, data }) => {
-    const width = shape.slice(1).reduce((product, dim) => product * dim, 1);
-    return {
-      shape: [end - start, ...shape.slice(1)],
-      data: data.subarray(start * width, end * width),
-    };
+    const rows = rowRange(shape, start, end);
+    return { shape: rows.shape, data: data.subarray(rows.first, rows.first + rows.length) };
   });
+}
+
+/** The shape of rows [start, end) of a tensor, and which of its elements they are. */
+export function rowRange(
+  [, ...row]: readonly number[],
+  start: number,
+  end: number,
+): { shape: readonly number[]; first: number; length: number } {
+  const width = row.reduce((product, dim) => product * dim, 1);
+  return { shape: [end - start, ...row], first: start * width, length: (end - start) * width };
 }

@@ -3,7 +3,8 @@ import { DllmError, ExitCode } from "../base/errors.js";
 import { toInt8 } from "../engine/int8.js";
 import type { Buffer1D, Value } from "../engine/onnx-session.js";
 import { compileGraph, type EngineOptions } from "../engine/session.js";
-import { cutProducts, cutValues } from "../graph/cut-products.js";
+import { rowsOf, type ParameterValues } from "../engine/stored-values.js";
+import { cutMap, cutProducts } from "../graph/cut-products.js";
 import { sizeOf } from "../graph/dim.js";
 import { logitsOf } from "../graph/ops/cross-entropy.js";
 import { exp, sub } from "../graph/ops/elementwise.js";
@@ -14,7 +15,8 @@ import { reshape } from "../graph/ops/shape.js";
 import { input } from "../graph/ops/source.js";
 import type { Tensor } from "../graph/tensor.js";
 import { forwardInputs, inputNames } from "./graph-inputs.js";
-import { readModel } from "./model-directory.js";
+import { readArchitecture } from "./model-directory.js";
+import { withParameters } from "./parameter-files.js";
 import { layOut, viewsOf } from "./parameters.js";
 import type { Architecture } from "./registry.js";
 
@@ -93,9 +95,17 @@ export type InferencePrecision = "float32" | "int8";
  * (a third faster than weights that are fed), so the buffer may be dropped; later changes of it
  * are not seen.
  */
-export async function createMaskedLm(
+export function createMaskedLm(
   architecture: Architecture,
   flat: Float32Array,
+  options: InferenceOptions,
+): Promise<MaskedLanguageModel> {
+  return compileMaskedLm(architecture, parametersByName(architecture, flat), options);
+}
+
+async function compileMaskedLm(
+  architecture: Architecture,
+  initializers: ReadonlyMap<string, ParameterValues>,
   { threads, device = "cpu", engine = "onnx", precision = "float32" }: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
   const { vocabSize } = architecture.config;
@@ -106,9 +116,8 @@ export async function createMaskedLm(
     });
   }
   const outputs = predictionGraph(architecture);
-  const initializers = parametersByName(architecture, flat);
   const graph =
-    precision === "int8" ? toInt8({ outputs, initializers }) : cut(outputs, initializers);
+    precision === "int8" ? await toInt8({ outputs, initializers }) : cut(outputs, initializers);
   const session = await compileGraph(graph, { threads, device, engine });
 
   /** Runs the graph and returns some of its outputs in fresh buffers. */
@@ -158,12 +167,10 @@ export async function createMaskedLm(
 }
 
 /** Not for int8, where each product would quantise what is multiplied anew. */
-function cut(
-  outputs: Record<string, Tensor>,
-  initializers: ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>,
-) {
+function cut(outputs: Record<string, Tensor>, wholes: ReadonlyMap<string, ParameterValues>) {
   const graph = cutProducts(outputs);
-  return { outputs: graph.outputs, initializers: cutValues(initializers, graph) };
+  const initializers = cutMap(wholes, graph, ({ start, end }, whole) => rowsOf(whole, start, end));
+  return { outputs: graph.outputs, initializers };
 }
 
 const vector = <T extends Buffer1D>(data: T) => ({ data, shape: [data.length] });
@@ -191,13 +198,20 @@ function predictionGraph(architecture: Architecture): Record<string, Tensor> {
 }
 
 /**
- * Loads a model directory: config.json and model.safetensors (or shards).
+ * Loads a model directory: config.json and model.safetensors (or shards). Files of float32 weights
+ * are mapped, not read: they may be replaced or removed, but not written into.
  * @throws DllmError 65 when they do not fit each other, 66 when they are absent
  */
 export async function loadMaskedLm(
   directory: string,
   options: InferenceOptions,
 ): Promise<MaskedLanguageModel> {
-  const { architecture, parameters } = await readModel(directory);
-  return createMaskedLm(architecture, parameters, options);
+  const architecture = readArchitecture(directory);
+  const { family, config } = architecture;
+  return withParameters(
+    family.parameters(config),
+    directory,
+    (tensor) => family.parameterName(tensor),
+    (parameters) => compileMaskedLm(architecture, parameters, options),
+  );
 }

@@ -3,10 +3,9 @@
  * layout serves weights, gradients and optimizer moments, so that optimizer, clipping and
  * accumulation are plain loops.
  */
-import { DllmError, ExitCode } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
 import type { ParameterSpec } from "./family.js";
-import { openWeights, toFloat32, type TensorToWrite } from "./safetensors.js";
+import type { TensorToWrite } from "./safetensors.js";
 
 export interface ParameterSlot {
   spec: ParameterSpec;
@@ -95,56 +94,6 @@ export function initialiseParameters({ slots, size }: ParameterLayout, seed: num
     fill(flat.subarray(offset, offset + length), spec, seed, tensor),
   );
   return flat;
-}
-
-/**
- * Returns the parameters of a model directory (model.safetensors or a sharded index; any float
- * dtype), float32 [layout.size].
- * @param parameterName the parameter that a tensor holds; undefined for one to leave out
- * @param stem name of the weight file before `.safetensors`
- * @throws DllmError 65 naming every missing, unexpected or misshapen tensor
- */
-export async function loadParameters(
-  { slots, size }: ParameterLayout,
-  directory: string,
-  parameterName: (tensor: string) => string | undefined,
-  stem = "model",
-): Promise<Float32Array> {
-  const flat = new Float32Array(size);
-  const weights = await openWeights(directory, stem);
-  try {
-    const wanted = new Map(slots.map((slot) => [slot.spec.name, slot]));
-    const problems: string[] = [];
-    for (const [name, file] of weights.tensors) {
-      const parameter = parameterName(name);
-      if (parameter === undefined) continue;
-      const slot = wanted.get(parameter);
-      if (slot === undefined) {
-        problems.push(`unexpected tensor ${name}`);
-        continue;
-      }
-      wanted.delete(parameter);
-      const tensor = await file.read(name);
-      const { spec, offset, length } = slot;
-      if (tensor.shape.join() === spec.shape.join()) {
-        flat.subarray(offset, offset + length).set(toFloat32(tensor));
-      } else {
-        problems.push(
-          `${name} has shape [${tensor.shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
-        );
-      }
-    }
-    for (const name of wanted.keys()) problems.push(`missing tensor ${name}`);
-    if (problems.length > 0) {
-      throw new DllmError(`${weights.paths[0]!} does not fit its config.json`, {
-        exitCode: ExitCode.invalidInput,
-        details: problems.slice(0, 20),
-      });
-    }
-    return flat;
-  } finally {
-    await weights.close();
-  }
 }
 
 /** Returns the parameters as tensors to write to model.safetensors. */

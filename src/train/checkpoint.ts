@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { readJson, writeJson } from "../base/fs.js";
 import type { NllMeterState } from "../diffusion/loss.js";
-import { loadParameters, tensorsOf, type ParameterLayout } from "../model/parameters.js";
+import { loadParameters } from "../model/parameter-files.js";
+import { tensorsOf, type ParameterLayout } from "../model/parameters.js";
 import { writeSafetensors } from "../model/safetensors.js";
 import type { AdamWState } from "./optimizer.js";
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sumsInt8Exactly } from "../../src/engine/cpu-features.js";
 import { toInt8 } from "../../src/engine/int8.js";
-import { OnnxSession } from "../../src/engine/onnx-session.js";
-import { writeOnnx } from "../../src/graph/onnx/writer.js";
+import { compileGraph } from "../../src/engine/session.js";
+import { hold } from "../../src/engine/stored-values.js";
 import { gatherRows } from "../../src/graph/ops/indexing.js";
 import { gemm } from "../../src/graph/ops/linear.js";
 import { input } from "../../src/graph/ops/source.js";
@@ -32,8 +32,9 @@ describe("toInt8", () => {
   test.each([
     { exactSums: true, top: 127 },
     { exactSums: false, top: 63 },
-  ])("weights are within +-$top", ({ exactSums, top }) => {
-    const small = toInt8({ outputs, initializers }, exactSums).initializers.get("weight.int8")!;
+  ])("weights are within +-$top", async ({ exactSums, top }) => {
+    const graph = await toInt8({ outputs, initializers }, exactSums);
+    const small = await hold(graph.initializers.get("weight.int8")!);
     expect(small.data).toBeInstanceOf(Int8Array);
     expect(Math.max(...small.data.map(Math.abs))).toBe(top);
   });
@@ -41,11 +42,8 @@ describe("toInt8", () => {
   test("rows of very different size keep their precision", async () => {
     const rows = random(3 * 64, (i) => 1000 ** (Math.floor(i / 64) - 1));
     const results: Float32Array[] = [];
-    for (const graph of [{ outputs, initializers }, toInt8({ outputs, initializers })]) {
-      const session = await OnnxSession.create(writeOnnx({ ...graph, external: true }), {
-        threads: 1,
-        external: graph.initializers,
-      });
+    for (const graph of [{ outputs, initializers }, await toInt8({ outputs, initializers })]) {
+      const session = await compileGraph(graph, { threads: 1 });
       const { y } = await session.run({ x: { data: rows, shape: [3, 64] } }, {}, ["y"]);
       results.push(y!);
       await session.dispose();
@@ -58,13 +56,13 @@ describe("toInt8", () => {
     }
   });
 
-  test("a parameter with another use is kept for it, one without is dropped", () => {
-    expect([...toInt8({ outputs, initializers }).initializers.keys()]).toEqual([
+  test("a parameter with another use is kept for it, one without is dropped", async () => {
+    expect([...(await toInt8({ outputs, initializers })).initializers.keys()]).toEqual([
       "weight.int8",
       "weight.scale",
     ]);
     const both = { ...outputs, z: gatherRows(weight, input("i", "int32", ["n"])) };
-    expect(toInt8({ outputs: both, initializers }).initializers.has("weight")).toBe(true);
+    expect((await toInt8({ outputs: both, initializers })).initializers.has("weight")).toBe(true);
   });
 });
 

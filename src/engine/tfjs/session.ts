@@ -1,13 +1,16 @@
 /** @file Interprets a graph of the tensor IR on TensorFlow.js, node by node. */
 import type { Tensor as TfTensor } from "@tensorflow/tfjs-core";
 import { evaluateDim, type Dim } from "../../graph/dim.js";
+import type { Initializer } from "../../graph/onnx/writer.js";
 import { inputOp, type InputAttributes } from "../../graph/ops/source.js";
 import { nodesOf, type Node, type OpDefinition, type Tensor } from "../../graph/tensor.js";
 import type { Device } from "../device.js";
 import type { Buffer1D } from "../onnx-session.js";
-import type { GraphSession, ParametrisedGraph } from "../session.js";
+import type { GraphSession } from "../session.js";
 import { loadTfjs, type Tfjs } from "./backend.js";
 import { kernels, tfType } from "./kernels.js";
+
+type Outputs = Readonly<Record<string, Tensor>>;
 
 const isInput = (node: Node): boolean => node.op === (inputOp as OpDefinition);
 const inputOf = (node: Node): InputAttributes => node.attributes as InputAttributes;
@@ -18,7 +21,13 @@ const inputOf = (node: Node): InputAttributes => node.attributes as InputAttribu
  * @throws TypeError for an operation or a dtype that it does not know
  */
 export async function createTfjsSession(
-  { outputs, initializers = new Map() }: ParametrisedGraph,
+  {
+    outputs,
+    initializers,
+  }: {
+    outputs: Outputs;
+    initializers: ReadonlyMap<string, Initializer>;
+  },
   device: Device,
 ): Promise<GraphSession> {
   const nodes = nodesOf(Object.values(outputs));
@@ -69,7 +78,7 @@ function toTf(
 }
 
 /** How often each tensor is read, the graph's own outputs once more. */
-function countUses(nodes: readonly Node[], outputs: ParametrisedGraph["outputs"]) {
+function countUses(nodes: readonly Node[], outputs: Outputs) {
   const uses = new Map<Tensor, number>();
   for (const tensor of [...nodes.flatMap(({ inputs }) => inputs), ...Object.values(outputs)]) {
     uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
@@ -88,7 +97,7 @@ function interpret(
     names,
   }: {
     nodes: readonly Node[];
-    outputs: ParametrisedGraph["outputs"];
+    outputs: Outputs;
     uses: ReadonlyMap<Tensor, number>;
     inputs: ReadonlyMap<string, TfTensor>;
     names: readonly string[];

@@ -47,19 +47,28 @@ function literalBytes({ dtype, values }: TensorLiteral): Uint8Array {
   }
 }
 
-/** onnx.TensorProto of raw little-endian bytes, or of external data at a location of its name. */
+/** Where external data lies: all of a location, or bytes of it. */
+interface ExternalPlace {
+  location: string;
+  offset?: number;
+  length?: number;
+}
+
+/** onnx.TensorProto of raw little-endian bytes, or of external data. */
 export function tensorMessage(
   name: string,
   dtype: DType,
   shape: readonly number[],
-  bytes: Uint8Array | "external",
+  bytes: Uint8Array | ExternalPlace,
 ): Message {
   const message = new Message();
   for (const dim of shape) message.int(1, dim);
   message.int(2, onnxDataType[dtype]).bytes(8, name);
-  if (bytes !== "external") return message.bytes(9, bytes);
-  const location = new Message().bytes(1, "location").bytes(2, name);
-  return message.message(13, location).int(14, 1);
+  if (bytes instanceof Uint8Array) return message.bytes(9, bytes);
+  for (const [key, value] of Object.entries(bytes)) {
+    message.message(13, new Message().bytes(1, key).bytes(2, String(value)));
+  }
+  return message.int(14, 1);
 }
 
 function attributeMessage(name: string, value: Attribute): Message {

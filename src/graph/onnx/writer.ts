@@ -10,18 +10,25 @@ import { Message } from "./protobuf.js";
 const OPSET = 20;
 const IR_VERSION = 9;
 
-/** A parameter stored in the file instead of being fed, raw and little-endian. */
+/** Values of a parameter that a model holds instead of being fed them. */
 export interface Initializer {
   shape: readonly number[];
   data: Float32Array | Int8Array;
+}
+
+/** The same in another file: float32, raw and little-endian, from a byte on. */
+export interface StoredInitializer {
+  shape: readonly number[];
+  path: string;
+  offset: number;
 }
 
 export interface OnnxGraph {
   /** Output name to tensor, in order. */
   outputs: Readonly<Record<string, Tensor>>;
   /** Inputs to store as initializers, by name. */
-  initializers?: ReadonlyMap<string, Initializer>;
-  /** Leave the initializers' bytes out: each is external data at a location of its own name. */
+  initializers?: ReadonlyMap<string, Initializer | StoredInitializer>;
+  /** Leave the bytes of initializers in memory out: each is external data at a location of its name. */
   external?: boolean;
   /** Default standard. */
   dialect?: OnnxDialect;
@@ -41,6 +48,23 @@ function valueInfo(name: string, dtype: DType, shape: Shape): Message {
   }
   const tensorType = new Message().int(1, onnxDataType[dtype]).message(2, shapeMessage);
   return new Message().bytes(1, name).message(2, new Message().message(1, tensorType));
+}
+
+function initializerMessage(
+  name: string,
+  values: Initializer | StoredInitializer,
+  external = false,
+): Message {
+  const { shape } = values;
+  if ("path" in values) {
+    const length = 4 * shape.reduce((product, dim) => product * dim, 1);
+    const place = { location: values.path, offset: values.offset, length };
+    return tensorMessage(name, "float32", shape, place);
+  }
+  const { data } = values;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const dtype = data instanceof Int8Array ? "int8" : "float32";
+  return tensorMessage(name, dtype, shape, external ? { location: name } : bytes);
 }
 
 /** A sequence of float32 tensors of any shape. */
@@ -122,10 +146,8 @@ function onnxModel({
   }
   graph.bytes(2, "dllm");
   for (const initializer of emitter.initializers) graph.message(5, initializer);
-  for (const [name, { shape, data }] of initializers ?? []) {
-    const dtype = data instanceof Int8Array ? "int8" : "float32";
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    graph.message(5, tensorMessage(name, dtype, shape, external ? "external" : bytes));
+  for (const [name, values] of initializers ?? []) {
+    graph.message(5, initializerMessage(name, values, external));
   }
   for (const { name, dtype, shape } of fed) graph.message(11, valueInfo(name, dtype, shape));
   for (const [name, tensor] of Object.entries(outputs)) {
