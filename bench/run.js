@@ -2,7 +2,8 @@
  * @file `npm run bench [-- --against torch] [--only NAME,…] [--threads N]`: measures each work and prints
  * one JSON line per measurement, then a table. Against the peer, the sides take turns in one run
  * (A B A B), so that a machine that is slower for a while is slower for all; a ratio is the median of
- * the ratios of the turns.
+ * the ratios of the turns. With `--peer-keeps-memory` the peer's allocator keeps what it frees, which
+ * glibc's gives back: on machines with slow page faults that makes PyTorch faster, at more memory.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,9 +26,15 @@ const { values: options } = parseArgs({
     against: { type: "string" },
     only: { type: "string", default: Object.keys(works).join() },
     threads: { type: "string", default: "2" },
+    "peer-keeps-memory": { type: "boolean", default: false },
   },
 });
 const threads = Number(options.threads);
+/** Tunables of glibc: no memory of its own for a large block, and none given back. */
+const keepMemory = {
+  MALLOC_MMAP_THRESHOLD_: String(2 ** 33),
+  MALLOC_TRIM_THRESHOLD_: String(2 ** 33),
+};
 const print = (line) => console.log(JSON.stringify(line));
 
 const unknown = options.only.split(",").filter((name) => !(name in works));
@@ -44,7 +51,7 @@ let peer;
 if (options.against === "torch") {
   peer = findPython();
   if (peer.reason) print({ skipped: "torch", reason: peer.reason });
-  else print({ peer: peer.versions });
+  else print({ peer: peer.versions, keeps_memory: options["peer-keeps-memory"] });
 }
 
 /** Writes what the sides of a work read; returns the files. */
@@ -65,7 +72,8 @@ function startSide(side, { work, mode, files }) {
   const job = JSON.stringify({ work, mode, threads, files });
   const [command, script] =
     side === "torch" ? [peer.python, "torch/peer.py"] : [process.execPath, "ours.js"];
-  const start = () => startWorker(command, [join(here, script), job]);
+  const env = side === "torch" && options["peer-keeps-memory"] ? keepMemory : {};
+  const start = () => startWorker(command, [join(here, script), job], env);
   return { name: `${side} ${mode}`, start, turns: [], facts: [] };
 }
 

@@ -3,9 +3,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-/** Starts a side; `ask` returns its answer to a request, `end` its last line. */
-export function startWorker(command, args) {
-  const env = { ...process.env };
+/**
+ * Starts a side; `ask` returns its answer to a request, `end` its last line.
+ * @param variables of its environment, beside our own
+ */
+export function startWorker(command, args, variables) {
+  const env = { ...process.env, ...variables };
   // Pins of OpenBLAS to an old processor, where a machine has them, would slow the peer.
   delete env.OPENBLAS_CORETYPE;
   delete env.OPENBLAS_L2_SIZE;

@@ -81,9 +81,10 @@ function fillNormal(
   while (next < target.length) {
     const radius = Math.sqrt(-2 * Math.log(1 - stream.uniform()));
     const angle = 2 * Math.PI * stream.uniform();
-    for (const draw of [radius * Math.cos(angle), radius * Math.sin(angle)]) {
-      if (Math.abs(draw) <= cutoff && next < target.length) target[next++] = draw * std;
-    }
+    const first = radius * Math.cos(angle);
+    const second = radius * Math.sin(angle);
+    if (Math.abs(first) <= cutoff) target[next++] = first * std;
+    if (Math.abs(second) <= cutoff && next < target.length) target[next++] = second * std;
   }
 }
 
