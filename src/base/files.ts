@@ -32,6 +32,9 @@ export type FileData = string | Uint8Array | Iterable<Uint8Array> | AsyncIterabl
 /** Private to the user, whatever the umask allows. */
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
+/** The user's own files, such as a recipe: as the umask allows. */
+const USER_DIRECTORY_MODE = 0o777;
+const USER_FILE_MODE = 0o666;
 /** What is published changes no more. */
 const PUBLISHED_MODE = 0o444;
 
@@ -78,11 +81,20 @@ function freeName(target: string, prefix: string): string {
  * names are on the disk when it returns: what is stored in them must not vanish with them.
  */
 export async function makeDirectory(path: string): Promise<void> {
+  await makeDirectories(path, DIRECTORY_MODE);
+}
+
+/** The same for a directory of the user's own files: as the umask allows. */
+export async function makeUserDirectory(path: string): Promise<void> {
+  await makeDirectories(path, USER_DIRECTORY_MODE);
+}
+
+async function makeDirectories(path: string, mode: number): Promise<void> {
   // Not `recursive: true`: where a parent exists but cannot hold it (/proc), Node loops forever.
   const missing: string[] = [];
   for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
   await guarded({ point: "mkdir", path }, "create the directory", async () => {
-    for (const directory of missing.reverse()) await makeOne(directory);
+    for (const directory of missing.reverse()) await makeOne(directory, mode);
     // Never through a link: what we would write behind it is somebody else's.
     if (missing.length === 0 && !(await lstat(path)).isDirectory()) {
       throw Object.assign(new Error("a file or link is in the way"), { code: "EEXIST" });
@@ -98,9 +110,9 @@ export async function makePrivateDirectory(path: string): Promise<void> {
   );
 }
 
-async function makeOne(directory: string): Promise<void> {
+async function makeOne(directory: string, mode: number): Promise<void> {
   try {
-    await mkdir(directory, { mode: DIRECTORY_MODE });
+    await mkdir(directory, { mode });
   } catch (error) {
     if (errorCode(error) === "EEXIST") return; // another process was quicker
     if (errorCode(error) !== "ENOENT") throw error;
@@ -161,7 +173,7 @@ const APPEND_FLAGS =
  * not published yet; a final name needs writeFileAtomic or publishDirectory.
  */
 export async function writeFile(path: string, data: FileData): Promise<void> {
-  await writePieces(path, "replace", data);
+  await writePieces(path, WRITE_FLAGS, FILE_MODE, data);
 }
 
 /**
@@ -169,21 +181,19 @@ export async function writeFile(path: string, data: FileData): Promise<void> {
  * files that are checked as a whole before they get their final name.
  */
 export async function appendFile(path: string, data: FileData): Promise<void> {
-  await writePieces(path, "append", data);
+  await writePieces(path, APPEND_FLAGS, FILE_MODE, data);
 }
 
 async function writePieces(
   path: string,
-  mode: "replace" | "append",
+  flags: number,
+  mode: number,
   data: FileData,
 ): Promise<void> {
   const pieces =
     typeof data === "string" ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
   const action = "write";
-  const flags = mode === "append" ? APPEND_FLAGS : WRITE_FLAGS;
-  const handle = await guarded({ point: "create", path }, action, () =>
-    open(path, flags, FILE_MODE),
-  );
+  const handle = await guarded({ point: "create", path }, action, () => open(path, flags, mode));
   try {
     for await (const piece of pieces) {
       await guarded({ point: "write", path, bytes: piece }, action, async (torn) => {
@@ -202,9 +212,18 @@ async function writePieces(
 
 /** Replaces a file: readers see the old content or the new, never a part, also after a crash. */
 export async function writeFileAtomic(path: string, data: FileData): Promise<void> {
+  await replaceFile(path, data, FILE_MODE);
+}
+
+/** The same for a file that the user keeps and others may read: as the umask allows. */
+export async function writeUserFile(path: string, data: FileData): Promise<void> {
+  await replaceFile(path, data, USER_FILE_MODE);
+}
+
+async function replaceFile(path: string, data: FileData, mode: number): Promise<void> {
   const temporary = temporaryPath(path);
   try {
-    await writeFile(temporary, data);
+    await writePieces(temporary, WRITE_FLAGS, mode, data);
     await renamePath(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);

@@ -7,6 +7,7 @@ export {
   ioError,
   linkAtomic,
   makeDirectory,
+  makeUserDirectory,
   openForAppending,
   readJson,
   removePath,
@@ -21,6 +22,7 @@ export {
   writeFile,
   writeFileAtomic,
   writeJson,
+  writeUserFile,
   type AppendFile,
   type FileData,
 } from "./files.js";

@@ -7,7 +7,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DllmError, ExitCode } from "../base/errors.js";
-import { makeDirectory, writeFileAtomic } from "../base/fs.js";
+import { makeUserDirectory, writeUserFile } from "../base/fs.js";
 import { SCHEMA_FILE } from "../recipe/json-schema.js";
 import type { InitCommand } from "./command.js";
 import { commandLine } from "./command-line.js";
@@ -38,8 +38,8 @@ export const run: InitCommand = async ([directory = "."], _options, io) => {
     });
   }
   // All directories first: where one cannot be made, nothing has been written.
-  for (const { path } of files) await makeDirectory(dirname(path));
-  for (const { path, text } of files) await writeFileAtomic(path, text);
+  for (const { path } of files) await makeUserDirectory(dirname(path));
+  for (const { path, text } of files) await writeUserFile(path, text);
   const shown = relative(process.cwd(), recipe).replace(/^-/, "./-");
   io.out(`wrote ${shown} and ${files.length - 1} files of data`);
   io.out(`next: edit it, then  ${commandLine(["plan", shown], { runs: "runs" })}`);

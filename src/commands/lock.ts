@@ -3,7 +3,7 @@
  * now: commits and contents of its sources, and the defaults it relies on.
  */
 import { ExitCode } from "../base/errors.js";
-import { writeFileAtomic } from "../base/fs.js";
+import { writeUserFile } from "../base/fs.js";
 import { lockDrift, lockedRecipe, type LockFile } from "../plan/lock.js";
 import type { LockCommand } from "./command.js";
 import { lockPath, readLock, resolveAnew } from "./locked.js";
@@ -21,7 +21,7 @@ export const run: LockCommand = async ([recipe, overrides], options, io) => {
     a < b ? -1 : 1,
   );
   const written: LockFile = { schema: 1, recipes: Object.fromEntries(recipes) };
-  await writeFileAtomic(path, `${JSON.stringify(written, null, 2)}\n`);
+  await writeUserFile(path, `${JSON.stringify(written, null, 2)}\n`);
   for (const change of changes) io.out(change);
   const { sources, defaults } = now;
   io.out(

@@ -5,7 +5,7 @@
 import { resolve } from "node:path";
 import pc from "picocolors";
 import { ExitCode } from "../base/errors.js";
-import { writeFileAtomic } from "../base/fs.js";
+import { writeUserFile } from "../base/fs.js";
 import { sanitize } from "../base/sanitize.js";
 import { openHub, type Hub } from "../hub/hub.js";
 import { readHubSettings } from "../hub/settings.js";
@@ -35,7 +35,7 @@ export const run: PreviewCommand = async ([recipe, overrides], options, io) => {
     },
   );
   if (options.html !== undefined) {
-    await writeFileAtomic(resolve(options.html), previewPage(preview));
+    await writeUserFile(resolve(options.html), previewPage(preview));
     io.err(`wrote ${options.html}`);
   }
   if (options.json) {

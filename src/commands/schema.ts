@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { ExitCode } from "../base/errors.js";
-import { writeFileAtomic } from "../base/fs.js";
+import { writeUserFile } from "../base/fs.js";
 import { recipeJsonSchemaText, SCHEMA_FILE } from "../recipe/json-schema.js";
 import type { SchemaCommand } from "./command.js";
 
@@ -18,7 +18,7 @@ export const run: SchemaCommand = async (_, { write }, io) => {
   const files = { [SCHEMA_FILE]: text, [VALIDATOR_FILE]: validatorCode() };
   for (const [name, content] of Object.entries(files)) {
     const file = fileURLToPath(new URL(`../../${name}`, import.meta.url));
-    await writeFileAtomic(file, content);
+    await writeUserFile(file, content);
     io.err(`wrote ${file}`);
   }
   return ExitCode.ok;

@@ -17,6 +17,7 @@ import { DllmError } from "../../src/base/errors.js";
 import { injectFault, parseFault } from "../../src/base/fault.js";
 import {
   makeDirectory,
+  makeUserDirectory,
   publishDirectory,
   readJson,
   sha256,
@@ -25,6 +26,7 @@ import {
   verifyDirectorySync,
   writeFile,
   writeFileAtomic,
+  writeUserFile,
 } from "../../src/base/fs.js";
 import { bundle } from "../support/bundle.js";
 import { writeTask } from "./fixtures/write-task.js";
@@ -352,6 +354,26 @@ test("nothing but base/ imports the writing functions of node:fs", () => {
   expect(scanned).toBeGreaterThan(20);
   expect(offenders.filter((path) => !path.startsWith("base/"))).toEqual([]);
 });
+
+test("the user's own files and their directories are as the umask allows", () =>
+  inTemporaryDirectory(async (directory) => {
+    for (const [umask, fileMode, directoryMode] of [
+      [0o022, 0o644, 0o755],
+      [0o002, 0o664, 0o775],
+      [0o077, 0o600, 0o700],
+    ] as const) {
+      const before = process.umask(umask);
+      try {
+        const folder = join(directory, umask.toString(8), "deep");
+        await makeUserDirectory(folder);
+        for (const text of ["new", "replaced"]) await writeUserFile(join(folder, "a"), text);
+        expect(statSync(folder).mode & 0o777).toBe(directoryMode);
+        expect(statSync(join(folder, "a")).mode & 0o777).toBe(fileMode);
+      } finally {
+        process.umask(before);
+      }
+    }
+  }));
 
 test("creates directories private to the user", async () => {
   await inTemporaryDirectory(async (directory) => {
