@@ -74,9 +74,13 @@ export class OnnxSession {
       enableMemPattern: false,
       logSeverityLevel: 3,
       ...(external && { externalData: externalFiles(external) }),
-      ...(externalFolder !== undefined && {
-        extra: { session: { model_external_initializers_file_folder_path: externalFolder } },
-      }),
+      extra: {
+        // It would keep for the gradient what the gradient computes again to save memory.
+        optimization: { disable_specified_optimizers: "CommonSubexpressionElimination" },
+        ...(externalFolder !== undefined && {
+          session: { model_external_initializers_file_folder_path: externalFolder },
+        }),
+      },
     };
     try {
       // The cast picks one of two overloads that do the same for a path and for bytes.

@@ -2,12 +2,14 @@
  * @file Pieces of multi-head self-attention shared by the model families: additive masks and
  * scaled dot-product attention over [batch, heads, seq, headDim].
  */
+import type { Dim } from "../graph/dim.js";
 import type { Tensor } from "../graph/tensor.js";
 import { abs, add, equal, greater, mul, sub, where } from "../graph/ops/elementwise.js";
 import { matmul } from "../graph/ops/linear.js";
 import { softmax } from "../graph/ops/normalisation.js";
 import { reshape } from "../graph/ops/shape.js";
-import { constant, iota, scalar } from "../graph/ops/source.js";
+import { constant, filled, iota, scalar } from "../graph/ops/source.js";
+import { windowsOf, type Windows } from "../graph/ops/window-attention.js";
 import { BATCH, SEQ } from "./family.js";
 
 /**
@@ -24,8 +26,30 @@ export function keyMask(attentionMask: Tensor): Tensor {
 
 /** Additive mask float32 [seq, seq] of sliding-window attention: 0 where |i - j| <= reach. */
 export function windowMask(reach: number): Tensor {
-  const positions = iota(SEQ);
-  const distance = abs(sub(reshape(positions, [SEQ, 1]), reshape(positions, [1, SEQ])));
+  return bandMask({ queries: SEQ, keys: SEQ, reach, lead: 0 });
+}
+
+/** The same windows for attention in blocks, over the keys that the attention mask shows. */
+export function windowBlocks(reach: number, attentionMask: Tensor | undefined): Windows {
+  const keys = attentionMask ? keyMask(attentionMask) : filled([1, 1, 1, SEQ], 0);
+  const band = bandMask({ queries: 2 * reach, keys: 4 * reach, reach, lead: reach });
+  return windowsOf(keys, band, { reach, hidden: HIDDEN });
+}
+
+/** float32 [queries, keys]: 0 where |query - key| <= reach; the keys begin `lead` before the queries. */
+function bandMask({
+  queries,
+  keys,
+  reach,
+  lead,
+}: {
+  queries: Dim;
+  keys: Dim;
+  reach: number;
+  lead: number;
+}): Tensor {
+  const column = add(reshape(iota(queries), [queries, 1]), scalar(lead));
+  const distance = abs(sub(column, reshape(iota(keys), [1, keys])));
   return where(greater(distance, scalar(reach)), scalar(HIDDEN), scalar(0));
 }
 

@@ -35,6 +35,8 @@ export interface ForwardInputs {
   parameters: ReadonlyMap<string, Tensor>;
   /** How to drop elements, in training; absent: nothing is dropped. */
   dropout?: Dropout;
+  /** Whether sliding windows are computed in blocks, which ONNX Runtime on the CPU can. */
+  windowBlocks?: boolean;
 }
 
 export interface ForwardOutputs {
@@ -80,6 +82,8 @@ export interface ModelFamilyDefinition<C extends ModelConfig = ModelConfig> {
    */
   parameterName(tensor: string): string | undefined;
   forward(config: C, inputs: ForwardInputs): ForwardOutputs;
+  /** Tokens of a row from which on training is faster with `windowBlocks`; absent: never. */
+  windowBlocksFrom?(config: C): number;
 }
 
 export const BATCH = "batch";

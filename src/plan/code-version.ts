@@ -6,8 +6,8 @@ import type { StageKind } from "./stage.js";
 
 export const codeVersions = {
   prepare: 3,
-  pretrain: 4,
-  sft: 4,
+  pretrain: 5,
+  sft: 5,
   eval: 2,
   export: 1,
 } as const satisfies Record<StageKind, number>;

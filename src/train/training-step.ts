@@ -44,6 +44,7 @@ interface GraphOptions {
   withAttentionMask: boolean;
   withGradients: boolean;
   withDropout: boolean;
+  windowBlocks: boolean;
 }
 
 function buildGraph(architecture: Architecture, options: GraphOptions) {
@@ -53,6 +54,7 @@ function buildGraph(architecture: Architecture, options: GraphOptions) {
   const { decoder } = architecture.family.forward(architecture.config, {
     ...inputs,
     ...(options.withDropout && { dropout }),
+    windowBlocks: options.windowBlocks,
   });
   const graph = cutProducts({ nll: linearCrossEntropy(decoder, targets) });
   const nll = graph.outputs["nll"]!;
@@ -119,11 +121,16 @@ export function createTrainingStep({
       gradient,
     };
   };
+  const { family, config } = architecture;
+  const { engine = "onnx", device = "cpu" } = engineOptions;
+  const knowsBlocks = engine === "onnx" && device === "cpu";
+  const windowBlocksFrom = (knowsBlocks && family.windowBlocksFrom?.(config)) || Infinity;
   const graphFor = (batch: NoisedBatch, withGradients: boolean): Promise<CompiledGraph> => {
     const options: GraphOptions = {
       withAttentionMask: batch.attentionMask !== undefined,
       withGradients,
       withDropout: withGradients && batch.dropout !== undefined,
+      windowBlocks: batch.seq >= windowBlocksFrom,
     };
     const key = JSON.stringify(options);
     let graph = graphs.get(key);
