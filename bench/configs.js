@@ -109,6 +109,11 @@ export const works = Object.fromEntries(
       repetitions: 1,
       turns: 7,
     }),
+    train("base", 1, 1024, [against("float32", "float32", 1.4), against("float32", "bfloat16")], {
+      name: "train-base-long",
+      repetitions: 1,
+      turns: 3,
+    }),
     train("large", 1, 128, [against("float32", "float32", 1.2)], { repetitions: 1, turns: 5 }),
     sample("tiny", 64, [against("float32", "float32", 3), against("int8", "bfloat16", 1.3)]),
     sample("base", 8, [against("float32", "float32", 1.8), against("int8", "bfloat16", 1.3)]),
