@@ -6,6 +6,8 @@
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
+/** Bytes of a message up to which it is copied into one part, which is less work than many. */
+const SMALL = 4096;
 
 function varint(value: number | bigint): Buffer {
   let rest = BigInt.asUintN(64, BigInt(value));
@@ -47,7 +49,11 @@ export class Message {
   }
 
   message(field: number, value: Message): this {
-    return this.append(...this.lengthPrefix(field, value.size), ...value.parts);
+    this.append(...this.lengthPrefix(field, value.size));
+    if (value.size <= SMALL) return this.append(value.encode());
+    // One by one: graphs have more parts than a call has room for arguments.
+    for (const part of value.parts) this.append(part);
+    return this;
   }
 
   encode(): Buffer {
