@@ -23,9 +23,12 @@ export interface Windows extends WindowAttributes {
   mask: Tensor;
   /** int64 [blocks, 4]: the pieces of `reach` keys that a block needs, of the padded sequence. */
   pieces: Tensor;
-  /** int64 [1]: positions that the last block lacks. */
-  missing: Tensor;
+  /** What is added at both ends of an axis, or taken off, int64 [2] each, in the order of `PADS`. */
+  pads: readonly Tensor[];
 }
+
+/** From a sequence to its blocks and windows, and back: a key is in the halves of two windows. */
+const PADS = ["toBlocks", "toWindows", "fromBlocks", "fromFirst", "fromSecond"] as const;
 
 const ints = (emitter: OnnxEmitter, ...values: number[]): string =>
   emitter.constant("int64", [values.length], values);
@@ -33,12 +36,12 @@ const ints = (emitter: OnnxEmitter, ...values: number[]): string =>
 function emitPad(
   emitter: OnnxEmitter,
   x: string,
-  { before, after, axis, value }: { before: string; after: string; axis: number; value: number },
+  pads: string,
+  { axis = SEQ_AXIS, value = 0, output = emitter.fresh("padded") } = {},
 ): string {
-  const sides = emitter.fresh("sides");
-  emitter.node("Concat", [before, after], [sides], { axis: { int: 0 } });
   const filling = emitter.constant("float32", [], [value]);
-  return emitter.apply("Pad", [x, sides, filling, ints(emitter, axis)]);
+  emitter.node("Pad", [x, pads, filling, ints(emitter, axis)], [output]);
+  return output;
 }
 
 function emitGather(emitter: OnnxEmitter, x: string, indices: string, axis: number): string {
@@ -57,17 +60,29 @@ const windowsOp: OpDefinition<WindowsAttributes> = {
   infer: ([keyMask], { reach }) => [
     { dtype: "float32", shape: [keyMask!.shape[0]!, 1, BLOCKS, 2 * reach, 4 * reach] },
     { dtype: "int64", shape: [BLOCKS, 4] },
-    { dtype: "int64", shape: [1] },
+    ...PADS.map(() => ({ dtype: "int64" as const, shape: [2] })),
   ],
-  onnx: (emitter, node, [keyMask, band], [mask, pieces, missing], { reach, hidden }) => {
+  onnx: (emitter, node, [keyMask, band], [mask, pieces, ...pads], { reach, hidden }) => {
     const width = ints(emitter, 2 * reach);
     const seq = emitter.shapeTensor([node.inputs[0]!.shape.at(-1)!]);
     const over = emitter.apply("Mod", [seq, width]);
-    emitter.node("Mod", [emitter.apply("Sub", [width, over]), width], [missing!]);
+    // Positions that the last block lacks.
+    const missing = emitter.apply("Mod", [emitter.apply("Sub", [width, over]), width]);
+    const [none, side] = [ints(emitter, 0), ints(emitter, reach)];
+    const beyond = emitter.apply("Add", [missing, side]);
+    const negated = (value: string): string => emitter.apply("Neg", [value]);
+    const ends: Record<(typeof PADS)[number], [string, string]> = {
+      toBlocks: [none, missing],
+      toWindows: [side, beyond],
+      fromBlocks: [none, negated(missing)],
+      fromFirst: [negated(side), emitter.apply("Sub", [side, missing])],
+      fromSecond: [side, negated(beyond)],
+    };
+    PADS.forEach((name, i) => emitter.node("Concat", ends[name], [pads[i]!], { axis: { int: 0 } }));
 
-    const padded = emitter.apply("Add", [seq, missing!]);
+    const padded = emitter.apply("Add", [seq, missing]);
     const limit = emitter.apply("Reshape", [
-      emitter.apply("Div", [padded, ints(emitter, reach)]),
+      emitter.apply("Div", [padded, side]),
       emitter.constant("int64", [0], []),
     ]);
     const bound = (value: number): string => emitter.constant("int64", [], [value]);
@@ -76,12 +91,8 @@ const windowsOp: OpDefinition<WindowsAttributes> = {
     emitter.node("Add", [column, ints(emitter, 0, 1, 2, 3)], [pieces!]);
 
     // [batch, 1, 1, seq] -> [batch, 1, 1, pieces, reach] -> [batch, 1, blocks, 1, 4 reach]
-    const ended = emitPad(emitter, keyMask!, {
-      before: ints(emitter, reach),
-      after: emitter.apply("Add", [missing!, ints(emitter, reach)]),
-      axis: 3,
-      value: hidden,
-    });
+    const toWindows = pads[PADS.indexOf("toWindows")]!;
+    const ended = emitPad(emitter, keyMask!, toWindows, { axis: 3, value: hidden });
     const cut = emitter.apply("Reshape", [ended, ints(emitter, 0, 1, -1, reach)]);
     const gathered = emitGather(emitter, cut, pieces!, SEQ_AXIS);
     const keys = emitter.apply("Reshape", [gathered, ints(emitter, 0, 1, -1, 1, 4 * reach)]);
@@ -96,52 +107,39 @@ const windowsOp: OpDefinition<WindowsAttributes> = {
  *   `reach` before its first query
  */
 export function windowsOf(keyMask: Tensor, band: Tensor, attributes: WindowsAttributes): Windows {
-  const [mask, pieces, missing] = applyOp(windowsOp, [keyMask, band], attributes);
-  return { reach: attributes.reach, mask: mask!, pieces: pieces!, missing: missing! };
+  const [mask, pieces, ...pads] = applyOp(windowsOp, [keyMask, band], attributes);
+  return { reach: attributes.reach, mask: mask!, pieces: pieces!, pads };
 }
 
 /** What the context and its gradient are both made of. */
 function emitBlocks(
   emitter: OnnxEmitter,
-  [mask, pieces, missing]: readonly [string, string, string],
+  [mask, pieces, ...pads]: readonly string[],
   reach: number,
 ) {
-  const none = ints(emitter, 0);
-  const side = ints(emitter, reach);
-  const beyond = emitter.apply("Add", [missing, side]);
-  const pad = (x: string, before: string, after: string): string =>
-    emitPad(emitter, x, { before, after, axis: SEQ_AXIS, value: 0 });
+  const pad = (x: string, name: (typeof PADS)[number], output?: string): string =>
+    emitPad(emitter, x, pads[PADS.indexOf(name)]!, output === undefined ? {} : { output });
+  const shaped = (x: string, ...shape: number[]): string =>
+    emitter.apply("Reshape", [x, ints(emitter, ...shape)]);
   /** [batch, heads, seq, width] -> [batch, heads, blocks, 2 reach, width] */
   const inBlocks = (x: string, width: number): string =>
-    emitter.apply("Reshape", [pad(x, none, missing), ints(emitter, 0, 0, -1, 2 * reach, width)]);
+    shaped(pad(x, "toBlocks"), 0, 0, -1, 2 * reach, width);
   /** [batch, heads, seq, width] -> [batch, heads, blocks, 4 reach, width], with overlap */
   const inWindows = (x: string, width: number): string => {
-    const cut = emitter.apply("Reshape", [
-      pad(x, side, beyond),
-      ints(emitter, 0, 0, -1, reach, width),
-    ]);
-    const gathered = emitGather(emitter, cut, pieces, SEQ_AXIS);
-    return emitter.apply("Reshape", [gathered, ints(emitter, 0, 0, -1, 4 * reach, width)]);
+    const cut = shaped(pad(x, "toWindows"), 0, 0, -1, reach, width);
+    return shaped(emitGather(emitter, cut, pieces!, SEQ_AXIS), 0, 0, -1, 4 * reach, width);
   };
   /** [batch, heads, blocks, 2 reach, width] -> [batch, heads, seq, width] */
   const joined = (x: string, width: number, output: string): void => {
-    const flat = emitter.apply("Reshape", [x, ints(emitter, 0, 0, -1, width)]);
-    const sides = emitter.fresh("sides");
-    emitter.node("Concat", [none, emitter.apply("Neg", [missing])], [sides], { axis: { int: 0 } });
-    const filling = emitter.constant("float32", [], [0]);
-    emitter.node("Pad", [flat, sides, filling, ints(emitter, SEQ_AXIS)], [output]);
+    pad(shaped(x, 0, 0, -1, width), "fromBlocks", output);
   };
-  /** The gradient of `inWindows`: a key is in the second half of a window and in the first of the next. */
+  /** The gradient of `inWindows`. */
   const folded = (x: string, width: number, output: string): void => {
-    const halves = emitter.apply("Reshape", [x, ints(emitter, 0, 0, -1, 2, 2 * reach, width)]);
+    const halves = shaped(x, 0, 0, -1, 2, 2 * reach, width);
     const [first, second] = [emitter.fresh("first"), emitter.fresh("second")];
     emitter.node("Split", [halves, ints(emitter, 1, 1)], [first, second], { axis: { int: 3 } });
-    const flat = (half: string): string =>
-      emitter.apply("Reshape", [half, ints(emitter, 0, 0, -1, width)]);
-    const back = emitter.apply("Neg", [side]);
-    const [after, cut] = [emitter.apply("Sub", [side, missing]), emitter.apply("Neg", [beyond])];
-    const terms = [pad(flat(first), back, after), pad(flat(second), side, cut)];
-    emitter.node("Add", terms, [output]);
+    const flat = (half: string): string => shaped(half, 0, 0, -1, width);
+    emitter.node("Add", [pad(flat(first), "fromFirst"), pad(flat(second), "fromSecond")], [output]);
   };
   const product = (
     a: string,
@@ -167,7 +165,7 @@ function emitBlocks(
     probabilities(q: string, k: string, scale: number): string {
       const scores = product(q, k, { alpha: scale, transB: 1 });
       const output = emitter.fresh("probabilities");
-      const masked = emitter.apply("Add", [scores, mask]);
+      const masked = emitter.apply("Add", [scores, mask!]);
       emitter.node("Softmax", [masked], [output], { axis: { int: -1 } });
       return output;
     },
@@ -183,12 +181,12 @@ const windowAttentionOp: OpDefinition<WindowAttributes> = {
   vjp: ({ inputs, outputs: [context], grads: [grad], attributes }) => {
     const shared = [...inputs, context!, grad!];
     const [dQ, dK, dV] = applyOp(windowAttentionGradOp, shared, attributes);
-    return [dQ, dK, dV, undefined, undefined, undefined];
+    return [dQ, dK, dV, ...inputs.slice(3).map(() => undefined)];
   },
-  onnx: (emitter, node, [q, k, v, mask, pieces, missing], [output], { reach }) => {
+  onnx: (emitter, node, [q, k, v, ...windows], [output], { reach }) => {
     const query = node.inputs[0]!;
     const width = widthOf(query);
-    const blocks = emitBlocks(emitter, [mask!, pieces!, missing!], reach);
+    const blocks = emitBlocks(emitter, windows, reach);
     const [queries, keys] = [blocks.inBlocks(q!, width), blocks.inWindows(k!, width)];
     const probabilities = blocks.probabilities(queries, keys, scaleOf(query));
     const context = emitter.apply("MatMul", [probabilities, blocks.inWindows(v!, width)]);
@@ -196,16 +194,17 @@ const windowAttentionOp: OpDefinition<WindowAttributes> = {
   },
 };
 
-/** The gradients of q, k and v; further inputs: the context and its gradient. */
+/** The gradients of q, k and v; last inputs: the context and its gradient. */
 const windowAttentionGradOp: OpDefinition<WindowAttributes> = {
   name: "WindowAttentionGrad",
   infer: ([q, k, v]) => [q!, k!, v!].map(({ dtype, shape }) => ({ dtype, shape })),
   onnx: (emitter, node, inputs, [dQ, dK, dV], { reach }) => {
-    const [q, k, v, mask, pieces, missing, context, grad] = inputs;
+    const [q, k, v, ...windows] = inputs.slice(0, -2);
+    const [context, grad] = inputs.slice(-2);
     const query = node.inputs[0]!;
     const width = widthOf(query);
     const scale = scaleOf(query);
-    const blocks = emitBlocks(emitter, [mask!, pieces!, missing!], reach);
+    const blocks = emitBlocks(emitter, windows, reach);
     const { inBlocks, inWindows } = blocks;
     const queries = inBlocks(q!, width);
     const keys = inWindows(k!, width);
@@ -232,6 +231,6 @@ const windowAttentionGradOp: OpDefinition<WindowAttributes> = {
  * those around it.
  */
 export function windowAttention(q: Tensor, k: Tensor, v: Tensor, windows: Windows): Tensor {
-  const { mask, pieces, missing, reach } = windows;
-  return applySingle(windowAttentionOp, [q, k, v, mask, pieces, missing], { reach });
+  const { mask, pieces, pads, reach } = windows;
+  return applySingle(windowAttentionOp, [q, k, v, mask, pieces, ...pads], { reach });
 }
