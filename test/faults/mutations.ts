@@ -31,8 +31,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: "a file is replaced in place",
     file: "base/files.ts",
-    find: "    await writeFile(temporary, data);\n    await renamePath(temporary, path);",
-    replace: "    await writeFile(path, data);",
+    find: "    await writePieces(temporary, WRITE_FLAGS, mode, data);\n    await renamePath(temporary, path);",
+    replace: "    await writePieces(path, WRITE_FLAGS, mode, data);",
     tests: fs,
   },
   {
