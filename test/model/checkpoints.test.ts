@@ -6,6 +6,7 @@ import { readModel, writeModel } from "../../src/model/model-directory.js";
 import { initialiseParameters, layOut, tensorsOf } from "../../src/model/parameters.js";
 import { modelFamilies, parseArchitecture } from "../../src/model/registry.js";
 import { safetensorsBytes, type TensorToWrite } from "../../src/model/safetensors.js";
+import { bfloat16 } from "../support/bfloat16.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
 
 const architecture = parseArchitecture(
@@ -29,9 +30,6 @@ interface Plain {
   data: Float32Array;
 }
 const tensors = tensorsOf(layout, parameters) as readonly Plain[];
-
-const bfloat16 = (data: Float32Array): Uint16Array =>
-  Uint16Array.from(new Uint32Array(data.slice().buffer), (bits) => bits >>> 16);
 
 /** Writes a model directory with other weights files than ours. */
 async function directoryWith(

@@ -11,6 +11,7 @@ import {
 import { readModel, writeModel } from "../../src/model/model-directory.js";
 import { initialiseParameters, tensorsOf } from "../../src/model/parameters.js";
 import { safetensorsBytes, type TensorToWrite } from "../../src/model/safetensors.js";
+import { bfloat16 } from "../support/bfloat16.js";
 import { inTemporaryDirectory } from "../support/temporary-directory.js";
 import { tinyArchitecture, tinyLayout } from "../support/tiny-model.js";
 
@@ -24,10 +25,11 @@ const input = {
   positions: Int32Array.of(0, 3, 20),
 };
 
-const inBfloat16 = ({ data, ...rest }: TensorToWrite): TensorToWrite => {
-  const bits = new Uint32Array(Float32Array.from(data as Float32Array).buffer);
-  return { ...rest, dtype: "BF16", data: Uint16Array.from(bits, (word) => word >>> 16) };
-};
+const inBfloat16 = ({ data, ...rest }: TensorToWrite): TensorToWrite => ({
+  ...rest,
+  dtype: "BF16",
+  data: bfloat16(data as Float32Array),
+});
 
 /** Writes two shards into a directory, and what names them into another. */
 function writeShards(directory: string, shards: string, link: boolean): void {

@@ -29,6 +29,8 @@ export interface Windows extends WindowAttributes {
 
 /** From a sequence to its blocks and windows, and back: a key is in the halves of two windows. */
 const PADS = ["toBlocks", "toWindows", "fromBlocks", "fromFirst", "fromSecond"] as const;
+type Pad = (typeof PADS)[number];
+const padOf = (pads: readonly string[], name: Pad): string => pads[PADS.indexOf(name)]!;
 
 const ints = (emitter: OnnxEmitter, ...values: number[]): string =>
   emitter.constant("int64", [values.length], values);
@@ -44,9 +46,10 @@ function emitPad(
   return output;
 }
 
-function emitGather(emitter: OnnxEmitter, x: string, indices: string, axis: number): string {
+/** The pieces of a sequence that each block needs, in the place of its pieces in order. */
+function emitGather(emitter: OnnxEmitter, cut: string, pieces: string): string {
   const output = emitter.fresh("pieces");
-  emitter.node("Gather", [x, indices], [output], { axis: { int: axis } });
+  emitter.node("Gather", [cut, pieces], [output], { axis: { int: SEQ_AXIS } });
   return output;
 }
 
@@ -71,7 +74,7 @@ const windowsOp: OpDefinition<WindowsAttributes> = {
     const [none, side] = [ints(emitter, 0), ints(emitter, reach)];
     const beyond = emitter.apply("Add", [missing, side]);
     const negated = (value: string): string => emitter.apply("Neg", [value]);
-    const ends: Record<(typeof PADS)[number], [string, string]> = {
+    const ends: Record<Pad, [string, string]> = {
       toBlocks: [none, missing],
       toWindows: [side, beyond],
       fromBlocks: [none, negated(missing)],
@@ -91,10 +94,10 @@ const windowsOp: OpDefinition<WindowsAttributes> = {
     emitter.node("Add", [column, ints(emitter, 0, 1, 2, 3)], [pieces!]);
 
     // [batch, 1, 1, seq] -> [batch, 1, 1, pieces, reach] -> [batch, 1, blocks, 1, 4 reach]
-    const toWindows = pads[PADS.indexOf("toWindows")]!;
+    const toWindows = padOf(pads, "toWindows");
     const ended = emitPad(emitter, keyMask!, toWindows, { axis: 3, value: hidden });
     const cut = emitter.apply("Reshape", [ended, ints(emitter, 0, 1, -1, reach)]);
-    const gathered = emitGather(emitter, cut, pieces!, SEQ_AXIS);
+    const gathered = emitGather(emitter, cut, pieces!);
     const keys = emitter.apply("Reshape", [gathered, ints(emitter, 0, 1, -1, 1, 4 * reach)]);
     emitter.node("Min", [keys, band!], [mask!]);
   },
@@ -117,8 +120,8 @@ function emitBlocks(
   [mask, pieces, ...pads]: readonly string[],
   reach: number,
 ) {
-  const pad = (x: string, name: (typeof PADS)[number], output?: string): string =>
-    emitPad(emitter, x, pads[PADS.indexOf(name)]!, output === undefined ? {} : { output });
+  const pad = (x: string, name: Pad, output = emitter.fresh("padded")): string =>
+    emitPad(emitter, x, padOf(pads, name), { output });
   const shaped = (x: string, ...shape: number[]): string =>
     emitter.apply("Reshape", [x, ints(emitter, ...shape)]);
   /** [batch, heads, seq, width] -> [batch, heads, blocks, 2 reach, width] */
@@ -127,7 +130,7 @@ function emitBlocks(
   /** [batch, heads, seq, width] -> [batch, heads, blocks, 4 reach, width], with overlap */
   const inWindows = (x: string, width: number): string => {
     const cut = shaped(pad(x, "toWindows"), 0, 0, -1, reach, width);
-    return shaped(emitGather(emitter, cut, pieces!, SEQ_AXIS), 0, 0, -1, 4 * reach, width);
+    return shaped(emitGather(emitter, cut, pieces!), 0, 0, -1, 4 * reach, width);
   };
   /** [batch, heads, blocks, 2 reach, width] -> [batch, heads, seq, width] */
   const joined = (x: string, width: number, output: string): void => {
